@@ -1,0 +1,1 @@
+"""The tests of deeplimits; they mirror the package."""

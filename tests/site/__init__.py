@@ -1,0 +1,1 @@
+"""The built site and the generated notebooks, as a reader meets them."""
