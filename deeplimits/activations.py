@@ -90,32 +90,26 @@ class Activation:
 
 
 def _kinked(slope: float) -> dict:
-    """max(u, 0) + slope min(u, 0), for any slope.
-
-    Boolean masks are slow on a CPU; signs and the backward kernels of the rectifiers say the same and are not.
-    """
+    """max(u, 0) + slope min(u, 0), for any slope: slope times the identity plus (1 - slope) times the rectifier."""
 
     def value(u: Tensor) -> Tensor:
         if slope == 0:
             return torch.relu(u)
         return u if slope == 1 else leaky_relu(u, slope)
 
-    def times_derivative(u: Tensor, v: Tensor) -> Tensor:
-        u, v = torch.broadcast_tensors(u, v)
-        if slope == 0:
-            return torch.ops.aten.threshold_backward(v, u, 0.0)
-        return torch.ops.aten.leaky_relu_backward(v, u, slope, False)
+    def derivative(u: Tensor) -> Tensor:
+        return torch.where(u > 0, torch.ones_like(u), torch.full_like(u, slope))
 
     def quotient(u: Tensor, v: Tensor, t: Tensor) -> Tensor:
         if slope == 1:
             return v.expand(torch.broadcast_shapes(u.shape, v.shape))
-        w = torch.addcmul(u, t, v)
-        # Across the kink the two values have opposite signs (or one is zero): their difference does not cancel.
-        bent = (value(w) - value(u)) / t.clamp_min(torch.finfo(u.dtype).tiny)
-        across = 1 - torch.relu(torch.sign(u) * torch.sign(w))
-        return torch.lerp(times_derivative(u, v), bent, across)
+        # With r = -u/t the rectifier's quotient is max(v, r) - max(r, 0): v or 0 exactly where no sign changes, and free of
+        # cancellation where one does. No mask is needed, which a CPU would be slow to make. The floor on t keeps r finite.
+        r = u * t.clamp_min(torch.finfo(u.dtype).tiny ** 0.8).reciprocal().neg()
+        rectified = torch.maximum(v, r) - torch.relu(r)
+        return rectified if slope == 0 else torch.lerp(rectified, v.expand_as(rectified), slope)
 
-    return {"_value": value, "_derivative": lambda u: times_derivative(u, torch.ones_like(u)), "_quotient": quotient}
+    return {"_value": value, "_derivative": derivative, "_quotient": quotient}
 
 
 def _tanh_quotient(u: Tensor, v: Tensor, t: Tensor) -> Tensor:

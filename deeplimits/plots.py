@@ -6,13 +6,14 @@ is the colour of the text around it and which carries its alternative text.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -24,6 +25,9 @@ from deeplimits.explorer.wording import course, number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: The style sheet, for ``matplotlib.style.use``.
 STYLE = Path(__file__).with_name("deeplimits.mplstyle")
@@ -52,6 +56,22 @@ class Picture:
     def __repr__(self) -> str:
         return f"Picture: {self.alt}"
 
+    def save(self, path: str | Path) -> None:
+        """Write the drawing as an SVG file, its ink in a grey that light and dark pages bear (contrast above 4:1)."""
+        Path(path).write_text(self.svg.replace("currentColor", INK) + "\n", encoding="utf8")
+
+
+def _styled(draw: Callable[P, T]) -> Callable[P, T]:
+    """The function, drawing in the style of the book."""
+    @functools.wraps(draw)
+    def inner(*args: P.args, **kwargs: P.kwargs) -> T:
+        import matplotlib.style
+
+        with matplotlib.style.context(STYLE):
+            return draw(*args, **kwargs)
+
+    return inner
+
 
 def use_style() -> None:
     """Use the style of the book for all figures that follow, and SVG for those that a notebook shows by itself.
@@ -74,6 +94,7 @@ def use_style() -> None:
         set_matplotlib_formats("svg")
 
 
+@_styled
 def show(figure: Figure | Axes | Sequence[Axes], alt: str | None = None, caption: str = "") -> Picture:
     """Turn a figure into a picture for the page, with its alternative text, and close it.
 
@@ -105,10 +126,7 @@ def show(figure: Figure | Axes | Sequence[Axes], alt: str | None = None, caption
     if not alt:
         raise ValueError("alt must say in words what the figure shows; got an empty text (None lets describe() write it)")
     buffer = io.StringIO()
-    import matplotlib
-
-    with matplotlib.rc_context({"svg.hashsalt": "deeplimits"}):
-        drawn.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    drawn.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     plt.close(drawn)
     return Picture(_inline(buffer.getvalue(), alt), alt, caption)
 
@@ -138,6 +156,7 @@ def describe(figure: Figure | Axes | Sequence[Axes]) -> str:
     return f"{len(texts)} panels. " + " ".join(f"({i + 1}) {t}" for i, t in enumerate(texts))
 
 
+@_styled
 def profile(profile: xr.Dataset | xr.DataArray, y: str | None = None, *, x: str = "depth", lines: str | None = None,
             predicted: Prediction = None, band: Band = None,
             family: str | None = None, xscale: str = "linear", yscale: str = "linear",
@@ -174,8 +193,7 @@ def profile(profile: xr.Dataset | xr.DataArray, y: str | None = None, *, x: str 
     labels = dict(labels or {})
     ds, theory = with_prediction(ds, x, predicted)
     frames = collect(ds, x, name, [], lines, band, theory, labels)
-    own = ax is None
-    ax = _axes() if ax is None else ax
+    ax, own = _own(ax)
     for curve in frames.curves:
         if not curve.predicted:
             _draw(ax, frames.x, curve, frames.word(curve))
@@ -189,6 +207,7 @@ def profile(profile: xr.Dataset | xr.DataArray, y: str | None = None, *, x: str 
     return ax
 
 
+@_styled
 def family(profiles: Mapping[Any, xr.Dataset | xr.DataArray] | xr.Dataset, along: str | None = None, *, family: str | None = None,
            predicted: Callable[[np.ndarray], Any] | None = None, xscale: str = "linear",
            labels: Mapping[str, str] | None = None) -> Figure:
@@ -244,6 +263,7 @@ def family(profiles: Mapping[Any, xr.Dataset | xr.DataArray] | xr.Dataset, along
     return figure
 
 
+@_styled
 def relative_width(located: xr.Dataset, x: str | None = None, *, predicted: Callable[[np.ndarray], Any] | Sequence[float] | None = None,
                    family: str | None = None, xscale: str = "log", yscale: str = "log", labels: Mapping[str, str] | None = None,
                    ax: Axes | None = None) -> Axes:
@@ -269,7 +289,7 @@ def relative_width(located: xr.Dataset, x: str | None = None, *, predicted: Call
         >>> located = xr.Dataset({"relative_width": ("width", [1.0, 0.5]), "relative_width_se": ("width", [0.1, 0.1])},
         ...                      {"width": [16, 64]})
         >>> describe(relative_width(located, predicted=lambda n: 4 / n**0.5))
-        'Chart of relative width R against width (log scales): measured falls from 1 to 0.5 between width 16 and 64; predicted falls from 1 to 0.5 between width 16 and 64.'
+        'Chart of relative width R against width (log scales): measured falls from 1 to 0.5 between width 16 and 64; ...'
     """
     if not isinstance(located, xr.Dataset) or "relative_width" not in located:
         raise ValueError("located must be a Dataset with a variable 'relative_width', as cutoff.family returns it")
@@ -279,8 +299,7 @@ def relative_width(located: xr.Dataset, x: str | None = None, *, predicted: Call
         raise ValueError(f"x must be a variable or dimension of located, such as {name!r} or 'depth'; got {x!r}")
     along = located[x or name]
     values = along.values.astype(float)
-    own = ax is None
-    ax = _axes() if ax is None else ax
+    ax, own = _own(ax)
     pairs = [str(p) for p in located["pair"].values] if "pair" in r.dims else [None]
     for k, pair in enumerate(pairs):
         part = r if pair is None else r.sel(pair=pair)
@@ -306,15 +325,20 @@ def relative_width(located: xr.Dataset, x: str | None = None, *, predicted: Call
 def _axes() -> Axes:
     import matplotlib.pyplot as plt
 
-    with plt.style.context(STYLE):
-        return plt.subplots()[1]
+    return plt.subplots()[1]
+
+
+def _own(ax: Axes | None) -> tuple[Axes, bool]:
+    """The axes to draw on, and whether they are new."""
+    return (_axes(), True) if ax is None else (ax, False)
 
 
 def _panels(rows: int) -> tuple[Figure, Any]:
     import matplotlib.pyplot as plt
 
-    with plt.style.context(STYLE):
-        return plt.subplots(rows, 1, figsize=(5.8, 3.2 * rows))
+    figure, axes = plt.subplots(rows, 1, figsize=(5.8, 3.3 * rows))
+    figure.get_layout_engine().set(h_pad=0.12)
+    return figure, axes
 
 
 def _heading(ax: Axes, title: str | None, ylabel: str) -> None:
@@ -328,10 +352,14 @@ def _heading(ax: Axes, title: str | None, ylabel: str) -> None:
 def _legend(axes: Sequence[Axes], own: bool) -> None:
     """A legend inside the axes if it is short, else below the figure (where the figure is ours)."""
     handles, labels = axes[-1].get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda i: 2 * labels[i].startswith("±") + labels[i].startswith("predicted"))
+    handles, labels = [handles[i] for i in order], [labels[i] for i in order]
     if 1 < len(labels) <= 3 or (len(labels) > 3 and not own):
-        axes[-1].legend()
-    elif labels and len(labels) > 3:
-        axes[-1].figure.legend(handles, labels, loc="outside lower left", ncols=2)
+        axes[-1].legend(handles, labels)
+    elif len(labels) > 3:
+        figure = axes[-1].figure
+        figure.set_figheight(figure.get_figheight() + 0.25 * ((len(labels) + 1) // 2))
+        figure.legend(handles, labels, loc="outside lower left", ncols=2)
 
 
 def _dash(k: int) -> Any:
@@ -437,6 +465,8 @@ def _panel(ax: Axes) -> str:
         said.append(f"a heat map with values from {number(np.nanmin(values))} to {number(np.nanmax(values))}")
     if not said and not title and not (xlabel or ylabel):
         return ""
+    if any(line.get_label() == "_predicted" for line in ax.get_lines()):
+        said = [*[s for s in said if not s.startswith("predicted ")], "each with its predicted curve"]
     return (f"{title}. " if title else "") + what + scale + (": " + "; ".join(said) if said else "") + "."
 
 

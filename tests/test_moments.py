@@ -57,6 +57,7 @@ def exponent(slope, width):
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda r: f"a={r[0]},N={r[1]}")
+@pytest.mark.statement("thm-finite-width-exponent")
 def test_reference_table_of_exponents(row):
     a, width, lam, var, crit, lam_orth, var_orth, crit_orth = row
     haar = 0.5 * (math.log(width) - math.log(2) - digamma(width / 2))
@@ -68,6 +69,7 @@ def test_reference_table_of_exponents(row):
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 8, 50, 256, 10_000, 100_000])
+@pytest.mark.statement("thm-finite-width-exponent")
 def test_relu_frullani_agrees_with_the_binomial_sums(width):
     k = np.arange(1, width + 1)
     p = binom.pmf(k, width, 0.5)
@@ -82,6 +84,7 @@ def test_relu_frullani_agrees_with_the_binomial_sums(width):
 
 @pytest.mark.parametrize("slope", [0.1, 0.5, -0.7])
 @pytest.mark.parametrize("width", [2, 5, 16, 64])
+@pytest.mark.statement("thm-finite-width-exponent")
 def test_leaky_frullani_agrees_with_gauss_jacobi_sums(width, slope):
     square, k = slope**2, np.arange(width + 1)
     first, second = np.empty(width + 1), np.empty(width + 1)
@@ -128,6 +131,7 @@ def test_large_slopes_by_symmetry(width):
 
 
 @pytest.mark.parametrize("slope", [0, 0.1, 0.5, 1])
+@pytest.mark.statement("prop-large-width-exponent")
 def test_large_width_expansion_at_its_order(slope):
     # lambda = -mu2/(4N) + (mu3/6 - 3 mu2^2/8)/N^2 + O(N^-3), with the central moments of 2 phi(g)^2/(1+a^2).
     raw = [0.5 * m * (1 + slope ** (2 * j)) * (2 / (1 + slope**2)) ** j for j, m in ((1, 1), (2, 3), (3, 15))]
@@ -156,6 +160,7 @@ def test_log_norm_against_simulation(width, slope):
 
 @pytest.mark.parametrize("fan_in", [4, 6, 9])
 @pytest.mark.parametrize("weights", ["gaussian", "orthogonal"])
+@pytest.mark.statement("prop-lyapunov-initialization")
 def test_lyapunov_weight_std_balances_rectangular_layers(fan_in, weights):
     width, samples, slope = 6, 60_000, 0.2
     rng = np.random.default_rng(fan_in)
@@ -169,6 +174,7 @@ def test_lyapunov_weight_std_balances_rectangular_layers(fan_in, weights):
     assert abs(logs.mean()) < 4 * logs.std() / math.sqrt(samples)
 
 
+@pytest.mark.statement("prop-lyapunov-initialization")
 def test_lyapunov_weight_std_tends_to_he():
     gaps = [moments.lyapunov_weight_std(n) / math.sqrt(2) - 1 for n in (1000, 10_000, 100_000)]
     np.testing.assert_allclose(np.array(gaps) * [1000, 10_000, 100_000], 1.25, rtol=5e-3)
@@ -305,6 +311,7 @@ def test_difference_moment_against_subtraction(name, q):
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.statement("prop-kink-expansion")
 def test_difference_moment_near_zero(name):
     """The limit is the derivative moment; smooth: corrections like rho, kinked: like sqrt(rho), with known factors."""
     unit, q = UNITS[name], 0.8
@@ -351,6 +358,7 @@ def test_reference_critical_line(name, bias, weight, variance):
 
 @pytest.mark.parametrize("name", ["tanh", "erf", "sin", "hardtanh"])
 @pytest.mark.parametrize("bias", [1e-3, 0.05, 0.7, 5.0])
+@pytest.mark.statement("prop-edge-of-chaos")
 def test_critical_point_solves_both_equations(name, bias):
     weight, q = moments.critical_weight_std(name, bias), moments.critical_variance(name, bias)
     assert weight**2 * moments.derivative_moment(name, q) == pytest.approx(1, abs=1e-12)
@@ -358,6 +366,7 @@ def test_critical_point_solves_both_equations(name, bias):
 
 
 @pytest.mark.parametrize(("name", "third"), [("tanh", -2), ("sin", -1), ("erf", -2)])
+@pytest.mark.statement("prop-edge-of-chaos")
 def test_critical_line_near_zero_bias(name, third):
     # sigma_b^2 = q^3 (phi'''/phi')^2 / 3 and sigma_w phi'(0) = 1 - q phi'''/(2 phi')... to first order in q.
     # For erf, phi'''/phi' = -2 as well.

@@ -25,9 +25,12 @@ WEBFONTS = ("fa-solid-900", "fa-regular-400", "fa-brands-400")
 ICON_RULE = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}')
 ICON_CODE = re.compile(r"\\(f[0-9a-f]{3}|2b|21|23|24|25|2a)\b|([\ue000-\uf8ff])")
 FORMULA = re.compile(r'class="[^"]*\bmath notranslate')
-MENDS = [(re.compile(r' role="doc-biblioentry"'), ' role="listitem"'),      # deprecated as a child of a list
-         (re.compile(r' role="doc-backlink"'), ""),
-         (re.compile(r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', re.S), "")]
+MENDS = [(re.compile(pattern, re.S), new) for pattern, new in (
+    (r' role="doc-biblioentry"', ' role="listitem"'),               # deprecated as a child of a list
+    (r' role="doc-backlink"', ""),
+    (r'(<summary) aria-label="Toggle hidden content"', r"\1"),      # the words in view are the name
+    (r"<th></th>", "<td></td>"),                                    # the empty corner of a data frame
+    (r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', ""))]
 
 
 def configure(app, config):

@@ -13,10 +13,13 @@ addEventListener("DOMContentLoaded", () => {
     bar.setAttribute("role", "region");
     bar.setAttribute("aria-label", "Book");
   }
-  // What scrolls must be reachable by keyboard.
-  for (const box of document.querySelectorAll(".pst-scrollable-table-container, div.highlight pre, div.math.notranslate")) {
-    if (box.scrollWidth > box.clientWidth && !box.hasAttribute("tabindex")) box.setAttribute("tabindex", "0");
-  }
+  // What scrolls must be reachable by keyboard (the theme does this for code and outputs).
+  const reach = () => document.querySelectorAll(".pst-scrollable-table-container, div.math").forEach((box) => {
+    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+    else box.removeAttribute("tabindex");
+  });
+  window.MathJax?.startup?.promise ? MathJax.startup.promise.then(reach) : addEventListener("load", reach);
+  addEventListener("resize", reach);
 });
 // On paper everything is unfolded.
 addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((d) => { d.open = true; d.dataset.printed = ""; }));

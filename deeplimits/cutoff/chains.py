@@ -268,7 +268,7 @@ class LinearGaussianChain:
             return stats.ncx2.cdf(np.asarray(y) / v, n, n * s / v) - stats.chi2.cdf(y, n)
 
         scale = math.sqrt(2 * n)
-        grid = np.linspace(max(n - 9 * scale, 0.0), n + 12 * scale, 4001)
+        grid = np.linspace(max(n - 9 * scale, 0.0), n + 12 * scale, 121)
         curve = difference(grid)
         ends = []
         for sign in (1, -1):
@@ -279,24 +279,28 @@ class LinearGaussianChain:
         return sum(ends)
 
     def depth_at(self, level: float, distance: str = "total_variation") -> float:
-        """Depth, as a real number, at which a distance of the quenched law falls to a level.
+        """Depth, as a real number, at which a distance falls to a level.
 
         Args:
             level: value to reach; strictly between 0 and 1 for total variation, positive otherwise and below the
                 value at depth 0.
-            distance: ``"total_variation"``, ``"kl"``, ``"reverse_kl"`` or ``"wasserstein"``.
+            distance: ``"total_variation"``, ``"kl"``, ``"reverse_kl"``, ``"wasserstein"`` (of the quenched law) or
+                ``"annealed_total_variation"``.
+
+        Returns:
+            The depth, in layers.
 
         Example:
             >>> round(linear_gaussian_chain(256, 0.9).depth_at(0.5), 3)
             23.508
         """
-        _checks.choice("distance", distance, DISTANCES)
+        _checks.choice("distance", distance, (*DISTANCES, "annealed_total_variation"))
         _checks.positive("level", level)
-        start = {"total_variation": 1.0, "wasserstein": math.sqrt(2 * self.width)}.get(distance, math.inf)
+        start = {"total_variation": 1.0, "annealed_total_variation": 1.0, "wasserstein": math.sqrt(2 * self.width)}.get(distance, math.inf)
         if level >= start:
             raise ValueError(f"level must lie below the {distance} at depth 0, {start:g}; got {level!r}")
         curve = getattr(self, distance)
-        high = self.cutoff_depth + self.window_scale
+        high = self.window_scale if distance.startswith("annealed") else self.cutoff_depth + self.window_scale
         while curve(high) > level:
             high *= 2
         low = high / 2

@@ -81,8 +81,8 @@ def _observable(ds: xr.Dataset, variable: str) -> xr.DataArray:
 
 def _check_start(indicator: xr.DataArray, variable: str, given: Any) -> None:
     if indicator.sizes["depth"] and float(indicator.depth[0]) == 0:
-        started = indicator.isel(depth=0).any("sample")
-        if not bool(started.all()):
+        first = indicator.isel(depth=0)
+        if not bool(first.any([d for d in first.dims if not str(d).endswith("threshold")]).all()):
             raise ValueError(
                 f"threshold must lie below the starting value of {variable} in some network; got {given!r}, "
                 "which no network exceeds at depth 0: choose a smaller threshold"

@@ -90,11 +90,11 @@ def _split(x: Tensor, d: Tensor, state: State, homogeneous: bool, parallel: Tens
         along_size = torch.where(narrow, torch.zeros_like(along_size), along_size)
         # Units of |x|; a dead network keeps its units and has norm zero.
         unit = torch.where(norm > 0, safe, torch.ones_like(safe))
-        x, norm = x / unit.to(x.dtype).unsqueeze(-1), norm / unit
+        x, norm = x * unit.reciprocal().to(x.dtype).unsqueeze(-1), norm / unit
         log_scale, log_ratio, log_gap = log_scale + torch.log(unit), log_ratio + growth, log_gap - growth - torch.log(unit)
     size = torch.hypot(along_size, across_size)
     safe_size = size.clamp_min(tiny)
-    return State(x, across / safe_size.to(x.dtype).unsqueeze(-1), log_scale, log_ratio, log_gap + torch.log(size), norm,
+    return State(x, across * safe_size.reciprocal().to(x.dtype).unsqueeze(-1), log_scale, log_ratio, log_gap + torch.log(size), norm,
                  along_size / safe_size, across_size / safe_size, state.dead)
 
 

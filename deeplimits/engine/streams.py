@@ -7,7 +7,7 @@ import hashlib
 import torch
 
 #: Numbers drawn at once: a block of samples fits in a processor's cache, and fills an accelerator.
-BLOCK_NUMBERS = {"cpu": 1 << 17, "device": 1 << 23}
+BLOCK_NUMBERS = {"cpu": 1 << 18, "device": 1 << 23}
 
 
 def block_sizes(samples: int, numbers_per_sample: int, rng: str) -> list[int]:

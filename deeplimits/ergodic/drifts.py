@@ -94,6 +94,20 @@ class _Orbit:
             value = self.metric(self.start.expand(x.shape), x)
         return value.reshape(self.samples).double()
 
+    def distance_at(self, depth: int, point: tuple[Tensor, Tensor]) -> Tensor:
+        """The distance, or an error that says at which depth the orbit was lost."""
+        name = getattr(self.metric, "name", "metric")
+        try:
+            value, reason = self.distance(point), "it is infinite or NaN"
+        except ValueError as error:
+            value, reason = None, str(error)
+        if value is None or not bool(torch.isfinite(value).all()):
+            raise ValueError(
+                f"the distance {name} from x0 must be finite at depth {depth}; {reason}: the orbit leaves the range of floats or the "
+                "domain; take fewer layers, or a metric that fits a homogeneous layer (thompson, hilbert, angle)"
+            )
+        return value
+
 
 def _check_depths(depths: Any) -> list[int]:
     listed = [_checks.integer("depths", int(d) if isinstance(d, np.integer) else d) for d in np.atleast_1d(np.asarray(depths)).tolist()]
@@ -123,20 +137,14 @@ def _distances(layer: Layer, metric: Any, x0: Tensor, depths: list[int], samples
         for l in range(1, depths[-1] + 1):
             point = orbit.step(l, point)
             if l in depths:
-                columns.append(orbit.distance(point))
+                columns.append(orbit.distance_at(l, point))
     else:
         for n in depths:
             point = orbit.begin()
             for l in range(n, 0, -1):
                 point = orbit.step(l, point)
-            columns.append(orbit.distance(point))
-    values = torch.stack(columns, 1).cpu().numpy()
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"the distance {getattr(metric, 'name', 'metric')} from x0 is not finite at depth {depths[-1]}: the orbit leaves the range of floats "
-            "or the domain; take fewer layers, or a metric that fits a homogeneous layer (thompson, hilbert, angle)"
-        )
-    return values
+            columns.append(orbit.distance_at(n, point))
+    return torch.stack(columns, 1).cpu().numpy()
 
 
 def _is_product(layer: Layer, metric: Any) -> bool:

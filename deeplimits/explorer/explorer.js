@@ -119,8 +119,7 @@ export function mount(figure, start, changed = () => {}) {
   reader.addEventListener("input", () => look(Number(reader.value)));
   reader.addEventListener("focus", () => reader.matches(":focus-visible") && look(Number(reader.value)));
   for (const kind of ["pointermove", "pointerdown"]) picture.addEventListener(kind, (event) => {
-    const box = find("plot").getBoundingClientRect();
-    const at = ((event.clientX - box.left) / box.width) * steps;
+    const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(cursor.getScreenCTM().inverse()).x;
     look(x.steps.reduce((best, q, i) => (Math.abs(q - at) < Math.abs(x.steps[best] - at) ? i : best), 0));
   });
   figure.dataset.ready = "";

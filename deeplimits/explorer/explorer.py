@@ -17,8 +17,8 @@ import xarray as xr
 
 from deeplimits.explorer import picture
 from deeplimits.explorer.axis import STEPS, Axis
-from deeplimits.explorer.frames import Band, Prediction, Curve, Frames, collect, label_of, setting, with_prediction
-from deeplimits.explorer.wording import course, number
+from deeplimits.explorer.frames import Band, Curve, Frames, Prediction, collect, label_of, setting, with_prediction
+from deeplimits.explorer.wording import course, number, spoken
 
 #: While this environment variable is set and not empty, explorers make no widget: the book's build sets it.
 STATIC = "DEEPLIMITS_STATIC"
@@ -66,7 +66,7 @@ class Explorer:
         return {
             "id": self.id, "alt": self.alt, "state": list(self.state), "sizes": list(self.frames.sizes), "steps": STEPS,
             "controls": [{"name": c.name, "values": list(c.texts)} for c in self.frames.controls],
-            "x": {"label": x.label, "values": [float(f"{v:.6g}") for v in self.frames.x], "steps": x.steps(self.frames.x)},
+            "x": {"label": spoken(x.label), "values": [float(f"{v:.6g}") for v in self.frames.x], "steps": x.steps(self.frames.x)},
             "y": {"low": y.low, "high": y.high, "log": y.log},
             "curves": curves, "summaries": self.summaries,
         }

@@ -148,7 +148,8 @@ def collect(ds: xr.Dataset, x: str, y: str | Sequence[str], sliders: Sequence[st
         if dim not in ds[name].dims:
             raise ValueError(f"x must be a dimension of every drawn variable; '{name}' has {_listed(ds[name].dims)}, not {dim!r}")
     if lines is not None and (lines == dim or lines not in ds[ys].dims):
-        raise ValueError(f"lines must be a dimension of y other than x, one of {_listed(d for d in ds[ys].dims if d != dim)}; got {lines!r}")
+        others = _listed(d for d in ds[ys].dims if d != dim)
+        raise ValueError(f"lines must be a dimension of y other than x, one of {others}; got {lines!r}")
     moved = _moved(ds, ys, theory, dim, sliders, lines)
     controls = tuple(control_of(ds, d, labels) for d in moved)
     entries = control_of(ds, lines, labels) if lines else None

@@ -83,7 +83,8 @@ def svg(xaxis: Axis, yaxis: Axis, xs: Sequence[int], frame: list[dict], curves: 
     notches = "".join(f"M{v:.1f} {TOP + h}v5" for v, _ in across) + "".join(f"M{left - 5} {v:.1f}h5" for v, _ in upward)
     texts = "".join(f'<text x="{v:.1f}" y="{TOP + h + 21}" text-anchor="middle">{t}</text>' for v, t in across)
     texts += "".join(f'<text x="{left - 9}" y="{v:.1f}" dy=".35em" text-anchor="end">{t}</text>' for v, t in upward)
-    texts += f'<text x="4" y="17">{escape(yaxis.label)}</text>'
+    long = ' class="dl-long"' if len(yaxis.label) > 44 else ""
+    texts += f'<text x="4" y="17"{long}>{escape(yaxis.label)}</text>'
     texts += f'<text x="{left + w / 2:.1f}" y="{HEIGHT - 9}" text-anchor="middle">{escape(xaxis.label)}</text>'
     fixed = 'vector-effect="non-scaling-stroke"'
     drawn = "".join(f'<path data-band="{k}" fill="{CURVES[c.color]}" fill-opacity=".3" d="'
@@ -127,7 +128,8 @@ def figure(id: str, title: str, frames: Frames, state: Sequence[int], picture: s
     shown: dict[str, str] = {}
     for k, curve in enumerate(frames.curves):
         shown.setdefault("predicted" if curve.predicted else str(k), _key(curve, frames.word(curve)))
-    keys = "".join(key for _, key in sorted(shown.items(), key=lambda item: item[0] == "predicted")) + "".join(f'<li><span class="dl-band"></span>{escape(b)}</li>' for b in frames.bands)
+    keys = "".join(key for _, key in sorted(shown.items(), key=lambda item: item[0] == "predicted"))
+    keys += "".join(f'<li><span class="dl-band"></span>{escape(b)}</li>' for b in frames.bands)
     reader = (f'<label>Read at <input type="range" data-reader="" min="0" max="{len(frames.x) - 1}" step="1" '
               f'value="{len(frames.x) // 2}" data-lm-suppress-shortcuts="true"></label>')
     return (f'<figure class="dl-explorer" data-explorer="{escape(id)}"><style>{style()}</style>'

@@ -73,6 +73,16 @@ def crossing(x: Sequence[float], y: Sequence[float], level: float = 0.5) -> floa
     return place if abs(place) > 1e-9 * (x[-1] - x[0]) else 0.0
 
 
+def spoken(label: str) -> str:
+    """The label without the units at its end, for use in a sentence.
+
+    Example:
+        >>> spoken("depth (layers)")
+        'depth'
+    """
+    return label[: label.rindex(" (")] if label.endswith(")") and " (" in label else label
+
+
 def course(x: Sequence[float], y: Sequence[float], xlabel: str, *, log: bool = False, brief: bool = False) -> str:
     """What a curve does, in words: from where to where, and for a profile in [0, 1] the place where it passes one half.
 
@@ -98,7 +108,7 @@ def course(x: Sequence[float], y: Sequence[float], xlabel: str, *, log: bool = F
         return f"passes one half at {number(half)}"
     if not log:
         y = np.where(np.abs(y) < 1e-4 * (high - low), 0.0, y)
-    ends = f"between {xlabel} {number(x[0])} and {number(x[-1])}"
+    ends = f"between {spoken(xlabel)} {number(x[0])} and {number(x[-1])}"
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-300):
         return f"stays at {number(y[0])} {ends}"
     verb = "falls" if y[-1] < y[0] else "rises"

@@ -71,7 +71,8 @@ class LayerMap:
         step = torch.exp(log_scale.to(x.dtype)).unsqueeze(-1)
         size = step * torch.linalg.vector_norm(d, dim=-1, keepdim=True)
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        short = size < torch.finfo(x.dtype).eps ** 0.375 * norm
+        # At the origin there is no scale to compare with but 1; the midpoint keeps one-sided derivatives there.
+        short = size < torch.finfo(x.dtype).eps ** 0.375 * torch.where(norm > 0, norm, torch.ones_like(norm))
         tiny = torch.finfo(x.dtype).tiny
         plain = (self(x + step * d) - y) / step.clamp_min(tiny)
         middle = x + torch.where(short, 0.5 * step, torch.zeros_like(step)) * d

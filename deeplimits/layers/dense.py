@@ -64,9 +64,7 @@ def resolve_weight_std(weight_std: float | str, *, activation: str | activations
     if weight_std == "lyapunov":
         if bias_std:
             raise ValueError(f"weight_std='lyapunov' needs bias_std=0: with biases there is no closed form; got bias_std={bias_std!r}")
-        # The exponent is that of a square layer of this width; a rectangular one keeps the mean log norm too.
-        square = moments.lyapunov_weight_std(width, unit, weights=weights)
-        return square * math.sqrt(fan_in / width) if weights == "gaussian" else square
+        return moments.lyapunov_weight_std(width, unit, weights=weights, fan_in=fan_in)
     return {"lecun": 1.0, "torch": math.sqrt(1 / 3)}[weight_std]
 
 

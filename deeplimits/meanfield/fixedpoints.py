@@ -3,12 +3,11 @@ r"""Fixed points, critical line and depth scales of the mean-field maps (Part II
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import brentq
 
 from deeplimits import _checks, activations, moments
 from deeplimits.moments import critical_weight_std
@@ -56,9 +55,13 @@ class FixedPoint:
         return 0.5 * math.log(self.chi)
 
 
-def arguments(
-    activation: Unit, weight_std: float, bias_std: float, slope: float | None
-) -> tuple[activations.Activation, float, float]:
+def _root(f: Callable[[float], float], low: float, high: float, precision: float = 1e-15) -> float:
+    from scipy.optimize import brentq  # here, because it makes the import of the package slow
+
+    return brentq(f, low, high, xtol=precision, rtol=precision)
+
+
+def arguments(activation: Unit, weight_std: float, bias_std: float, slope: float | None) -> tuple[activations.Activation, float, float]:
     return (
         activations.get(activation, slope),
         _checks.positive("weight_std", weight_std),
@@ -91,7 +94,7 @@ def limit_variance(unit: activations.Activation, weight: float, bias: float) -> 
         low -= 2
         if low < -80:
             return 0.0
-    return math.exp(brentq(growth, low, high, xtol=1e-15, rtol=1e-15))
+    return math.exp(_root(growth, low, high))
 
 
 def scale(unit: activations.Activation, variance: float, weight: float, bias: float) -> float:
@@ -127,7 +130,7 @@ def _limit_rho(unit: activations.Activation, variance: float, chi: float, weight
         low -= 4
         if low < -76:
             return 0.0
-    return math.exp(brentq(growth, low, 0.0, xtol=1e-13, rtol=1e-13))
+    return math.exp(_root(growth, low, 0.0, 1e-12))
 
 
 def _depth_scale(factor: float) -> float:
@@ -181,9 +184,7 @@ def fixed_point(activation: Unit, weight_std: float, bias_std: float = 0.0, slop
     return FixedPoint(q, c, chi, chi_star, _depth_scale(chi_star), _depth_scale(relax), rho)
 
 
-def phase_diagram(
-    activation: Unit, weight_stds: Sequence[float], bias_stds: Sequence[float], slope: float | None = None
-) -> xarray.Dataset:
+def phase_diagram(activation: Unit, weight_stds: Sequence[float], bias_stds: Sequence[float], slope: float | None = None) -> xarray.Dataset:
     r"""The fixed points over a grid of weight and bias standard deviations, with the critical line.
 
     Args:

@@ -31,9 +31,7 @@ class Profile:
     log_rho: np.ndarray
 
 
-def variance_map(
-    activation: Unit, variance: float, weight_std: float, bias_std: float = 0.0, slope: float | None = None
-) -> float:
+def variance_map(activation: Unit, variance: float, weight_std: float, bias_std: float = 0.0, slope: float | None = None) -> float:
     r"""The variance of the next pre-activations, :math:`V(q) = \sigma_w^2 E\,\varphi(\sqrt q z)^2 + \sigma_b^2`.
 
     Args:
@@ -145,9 +143,7 @@ def correlation_map(
     return 1 - rho_map(activation, 1 - correlation, weight_std, bias_std, slope, variance=variance)
 
 
-def gram_map(
-    activation: Unit, gram: np.ndarray, weight_std: float, bias_std: float = 0.0, slope: float | None = None
-) -> np.ndarray:
+def gram_map(activation: Unit, gram: np.ndarray, weight_std: float, bias_std: float = 0.0, slope: float | None = None) -> np.ndarray:
     r"""The covariance of the next layer's pre-activations at several inputs, of any lengths.
 
     .. math:: K'_{ij} = \sigma_w^2 E\,\varphi(u_i)\varphi(u_j) + \sigma_b^2, \qquad u \sim N(0, K).

@@ -26,7 +26,7 @@ from deeplimits.metrics.cones import ConeMetric, funk, hilbert, thompson
 from deeplimits.metrics.decisions import Waves, pull_back, sup
 from deeplimits.metrics.gaussians import Gaussian
 from deeplimits.metrics.hyperbolic import PoincareMetric, from_klein, klein, poincare, to_klein
-from deeplimits.metrics.laws import LawMetric, kl, total_variation
+from deeplimits.metrics.laws import LawMetric, kl, normal_total_variation, total_variation
 from deeplimits.metrics.matrices import SPDMetric, affine_invariant, log_euclidean, spd_hilbert, spd_thompson
 from deeplimits.metrics.semi_invariance import SemiInvariance, check_semi_invariance
 from deeplimits.metrics.transport import Wasserstein, gaussian_wasserstein, wasserstein, wasserstein_1
@@ -55,6 +55,7 @@ __all__ = [
     "klein",
     "log_euclidean",
     "lp",
+    "normal_total_variation",
     "poincare",
     "projective_diameter",
     "pull_back",

@@ -19,6 +19,7 @@ class Domain(Protocol):
     word: str
     event: int
     bound: float
+    resolution: float
 
     def check(self, name: str, x: Point) -> Point:
         """Return ``x`` as a point of the domain or say what is wrong with it."""

@@ -24,9 +24,9 @@ from deeplimits.metrics.domains import Cone
 
 
 def log_ratio(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
-    """log(x / y) for positive numbers, to full relative accuracy when x is near y."""
+    """log(x / y) for positive numbers (NaN outside), to full relative accuracy when x is near y."""
     t = (x - y) / y
-    near = t.abs() < 0.5
+    near = (t.abs() < 0.5) & (y > 0)
     return torch.where(near, torch.log1p(torch.where(near, t, 0.0)), x.log() - y.log())
 
 

@@ -72,6 +72,7 @@ class Decisions:
     word = "functions"
     event = 2
     bound = 1e3
+    resolution = 1e-5
     terms = 8
 
     def check(self, name: str, x: Any) -> Decision:

@@ -26,7 +26,8 @@ class Vectors:
 
     word = "vectors"
     event = 1
-    bound = 1e4
+    bound = 1e4  # how far out, and
+    resolution = 1e-5  # how near to each other, points are still compared in a search
 
     def check(self, name: str, x: Any) -> torch.Tensor:
         _checks.floating(name, x)
@@ -112,6 +113,7 @@ class SPD(Vectors):
     word = "spd"
     event = 2
     bound = 7.0
+    resolution = 1e-4
 
     def check(self, name: str, x: Any) -> torch.Tensor:
         symmetric_matrix(name, x)

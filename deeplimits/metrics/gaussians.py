@@ -91,6 +91,7 @@ class Gaussians:
     word = "gaussians"
     event = 2
     bound = 7.0
+    resolution = 1e-4
     spd = SPD()
 
     def __init__(self, definite: bool = False) -> None:

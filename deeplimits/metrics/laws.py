@@ -79,33 +79,37 @@ def _gaussian_kl(p: Gaussian, q: Gaussian) -> torch.Tensor:
     return 0.5 * ((variance - 1) - variance.log() + mean.square()).sum(-1)
 
 
-def _overlap(mean: np.ndarray, variance: np.ndarray) -> float:
-    r"""The integral of min(p, q) for p = N(mean, diag(variance)) and q = N(0, I).
+def _overlap(square: np.ndarray, variance: np.ndarray, count: np.ndarray) -> float:
+    r"""The integral of min(p, q) for q = N(0, I) and p normal with independent coordinates.
+
+    Coordinates of equal variance are taken together: ``count`` of them, ``square`` the sum of their squared means.
 
     With M(s) the integral of p^s q^(1-s), which is elementary, and L = log p/q: min(p, q) = sqrt(pq) exp(-|L|/2), so by
     Fourier inversion of exp(-|L|/2) the overlap is (1/pi) times the integral over t > 0 of Re M(1/2 + it) / (1/4 + t^2).
     """
-    square, log_variance = mean**2, np.log(variance)
+    log_variance = np.log(variance)
+    largest = max(1, min(1024, 40_000 // len(variance)))
 
     def log_m(s: np.ndarray) -> np.ndarray:
         s = s[:, None]
         mix = s + (1 - s) * variance
-        return (0.5 * (1 - s) * log_variance - 0.5 * np.log(mix) - 0.5 * s * (1 - s) * square / mix).sum(1)
+        return 0.5 * (count * ((1 - s) * log_variance - np.log(mix)) - s * (1 - s) * square / mix).sum(1)
 
     def rate(s: complex) -> float:
         mix, slope = s + (1 - s) * variance, 1 - variance
         bend = ((1 - 2 * s) * mix - s * (1 - s) * slope) / mix**2
-        return abs((-0.5 * log_variance - 0.5 * slope / mix - 0.5 * square * bend).sum())
+        return 0.5 * abs((count * (log_variance + slope / mix) + square * bend).sum())
 
     total, t = 0.0, 0.0
     while True:
-        speed = rate(0.5 + 1j * t)
-        width = min(0.4 * (0.5 + t), 4 / max(speed, 1e-300))
-        nodes = t + width * (NODES + 1) / 2
+        speed, reach = max(rate(0.5 + 1j * t), 1e-300), 0.4 * (0.5 + t)
+        panels = min(max(1, math.ceil(reach * speed / 4)), largest)  # at most 4 radians of phase in each
+        width = min(reach / panels, 4 / speed)
+        nodes = (t + width * (np.arange(panels)[:, None] + (NODES + 1) / 2)).ravel()
         values = np.exp(log_m(0.5 + 1j * nodes)) / (0.25 + nodes**2)
-        total += width / 2 * (WEIGHTS * values.real).sum()
-        t += width
-        if abs(values[-1]) * min(t, 1 / max(speed, 1e-300)) < 1e-12:
+        total += width / 2 * float(values.real.reshape(panels, -1).sum(0) @ WEIGHTS)
+        t += width * panels
+        if abs(values[-1]) * min(t, 1 / speed) < 1e-12:
             return total / math.pi
 
 
@@ -113,14 +117,44 @@ def _gaussian_tv(p: Gaussian, q: Gaussian) -> torch.Tensor:
     mean, variance = (z.detach().to("cpu", torch.float64) for z in _diagonalize(p, q))
     mean, variance = torch.broadcast_tensors(mean, variance)
     rows = zip(mean.reshape(-1, mean.shape[-1]).numpy(), variance.reshape(-1, mean.shape[-1]).numpy(), strict=True)
-    values = [_one_tv(m, v) for m, v in rows]
+    values = [normal_total_variation(m, v) for m, v in rows]
     return torch.tensor(values, dtype=p.dtype, device=p.device).reshape(mean.shape[:-1])
 
 
-def _one_tv(mean: np.ndarray, variance: np.ndarray) -> float:
+def normal_total_variation(mean: np.ndarray | torch.Tensor, variance: np.ndarray | torch.Tensor) -> float:
+    r"""Total variation of N(mean, diag(variance)) and N(0, I), without forming a matrix.
+
+    .. math:: 1 - \int \min(p, q)
+        = 1 - \frac1\pi \int_0^\infty \frac{\mathrm{Re}\, M(\tfrac12 + it)}{\tfrac14 + t^2}\, dt,
+        \qquad M(s) = \int p^s q^{1-s}.
+
+    Any pair of normal laws with an invertible covariance takes this form in suitable coordinates.
+
+    Args:
+        mean: Means, ``(N,)``.
+        variance: Positive variances, ``(N,)``. Equal ones are taken together, so that N = 10^5 costs no more than N = 1.
+
+    Returns:
+        The distance, a number in [0, 1], to about 1e-10.
+
+    Raises:
+        ValueError: If the shapes differ or a variance is not positive and finite.
+
+    Example:
+        >>> import numpy as np
+        >>> round(normal_total_variation(np.full(4, 0.5), np.ones(4)), 6)
+        0.382925
+    """
+    mean, variance = np.asarray(mean, dtype=float), np.asarray(variance, dtype=float)
+    if mean.ndim != 1 or mean.shape != variance.shape or not len(mean):
+        raise ValueError(f"mean and variance must have the same shape (N,); got {mean.shape} and {variance.shape}")
+    if not (np.isfinite(mean).all() and np.isfinite(variance).all() and (variance > 0).all()):
+        raise ValueError("variance must be positive, and mean and variance finite")
     if np.abs(variance - 1).max() < 1e-13 * len(variance):
         return math.erf(float(np.linalg.norm(mean)) / math.sqrt(8))
-    return min(max(1 - _overlap(mean, variance), 0.0), 1.0)
+    levels, index, count = np.unique(variance, return_inverse=True, return_counts=True)
+    square = np.bincount(index, weights=mean**2)
+    return min(max(1 - _overlap(square, levels, count), 0.0), 1.0)  # the integral is right to 1e-10 either side
 
 
 total_variation = LawMetric(

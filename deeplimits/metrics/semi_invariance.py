@@ -161,7 +161,7 @@ class _Climb:
         u, v = torch.where(inside, u, 0.0), torch.where(inside, v, 0.0)
         x, y = space.points(u), space.points(v)
         before, after = d(x, y), d(space.apply(self.map, x), space.apply(self.map, y))
-        valid = torch.isfinite(before) & torch.isfinite(after) & (before > 1e-5 * size) & (after >= 0)
+        valid = torch.isfinite(before) & torch.isfinite(after) & (before > space.resolution * size) & (after >= 0)
         safe = torch.where(valid, before, 1.0)
         ratio = torch.where(valid & (after > 0), after, 1e-300)
         return torch.where(valid, ratio.log() - safe.log(), -torch.inf)
@@ -211,52 +211,88 @@ class _Climb:
         return torch.where(_like(kind == 0, u), single, torch.where(_like(kind == 1, u), signs, torch.ones_like(u)))
 
     def climb(self, steps: int) -> None:
-        """Alternate gradient steps and random moves from the worst random pairs, each pair with its own step size."""
+        """From the worst random pairs: gradient steps, random moves and dual jumps in turn, keeping what is worse."""
         u, v, values = self.start
         if not len(u):
             return
-        rate = [torch.full_like(self.uniform(u, 0, 1), size) for size in (0.3, 0.3)]
+        rates = [0.3 * torch.ones_like(self.uniform(u, 0.0, 1.0)) for _ in range(3)]
         for step in range(steps):
-            kind = step % 2 if self.differentiable else 1
-            du, dv = self.gradient(u, v) if kind == 0 else self.move(u, v)
-            new_u, new_v = u + rate[kind] * du, v + rate[kind] * dv
+            kind = step % 3 if self.differentiable else 1
+            new_u, new_v = (self.ascend, self.wander, self.jump)[kind](u, v, rates[kind])
             new = self.evaluate(new_u, new_v)
             self.searched += len(new)
             better = new > values
             u, v = torch.where(_like(better, u), new_u, u), torch.where(_like(better, u), new_v, v)
             values = torch.where(better, new, values)
-            rate[kind] = torch.where(_like(better, u), rate[kind] * 1.6, rate[kind] * 0.7).clamp(1e-6, 1e3)
+            rates[kind] = torch.where(_like(better, u), rates[kind] * 1.6, rates[kind] * 0.7).clamp(1e-6, 1e3)
         self.remember(u, v, values)
 
-    def gradient(self, u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ascent directions as long as the pairs are apart; random moves where there is no gradient."""
-        du, dv = self.move(u, v)
+    def slopes(self, u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Gradient of the log-ratio in u and v, or None if the map or the metric leaves torch."""
         a, b = u.clone().requires_grad_(True), v.clone().requires_grad_(True)
         try:
             with torch.enable_grad():
                 values = self.log_ratio(a, b)
-                ga, gb = torch.autograd.grad(values[torch.isfinite(values)].sum(), (a, b))
-        except (RuntimeError, TypeError):  # the map or the metric leaves torch
+                slopes = torch.autograd.grad(values[torch.isfinite(values)].sum(), (a, b))
+        except (RuntimeError, TypeError):
             self.differentiable = False
-            return du, dv
-        length = (ga.flatten(1).square().sum(1) + gb.flatten(1).square().sum(1)).sqrt()
-        usable = torch.isfinite(length) & (length > 0)
-        factor = torch.where(usable, _size(v - u, 2) / torch.where(usable, length, 1.0), 0.0)
-        pick = _like(usable, u)
-        return torch.where(pick, ga * _like(factor, u), du), torch.where(pick, gb * _like(factor, u), dv)
+            return None
+        return tuple(torch.nan_to_num(g, nan=0.0, posinf=0.0, neginf=0.0) for g in slopes)
 
-    def move(self, u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Random moves: each point by itself, both together, or the pair drawn together and apart."""
-        gap = _like(_size(v - u, 2), u) / u[0].numel() ** 0.5
+    def ascend(self, u: torch.Tensor, v: torch.Tensor, rate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """A step along the gradient, as long as ``rate`` times the pair is apart; a random one where it vanishes."""
+        slopes = self.slopes(u, v)
+        if slopes is None:
+            return self.wander(u, v, rate)
+        length = torch.hypot(_size(slopes[0]), _size(slopes[1]))
+        factor = torch.where(length > 0, _size(v - u) / torch.where(length > 0, length, 1.0), 0.0)
+        du, dv = (g * _like(factor, u) for g in slopes)
+        ru, rv = self.wander(u, v, rate)
+        stuck = _like(length == 0, u)
+        return torch.where(stuck, ru, u + rate * du), torch.where(stuck, rv, v + rate * dv)
+
+    def jump(self, u: torch.Tensor, v: torch.Tensor, rate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Move y to x plus the direction that is worst for a linear map: the dual vector of the gradient of d(Tx, Ty).
+
+        For the Euclidean, sup and l1 norms this is the power method; one of the three is tried at random.
+        """
+        ahead, apart = self.image_slope(u, v), _like(_size(v - u), u)
+        if ahead is None:
+            return self.wander(u, v, rate)
+        flat = ahead.flatten(1)
+        top = (flat.abs() == flat.abs().amax(1, keepdim=True)).to(u.dtype).reshape(u.shape) * ahead.sign()
+        signs = ahead.sign() / u[0].numel() ** 0.5
+        length = _like(_size(ahead), u)
+        euclid = ahead / torch.where(length > 0, length, 1.0)
+        kind = self.uniform(u, 0.0, 3.0).floor()
+        return u, u + apart * torch.where(kind == 0, euclid, torch.where(kind == 1, signs, top))
+
+    def image_slope(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor | None:
+        """Gradient in v of d(Tx, Ty) for x, y with coordinates u, v."""
+        space, b = self.metric.space, v.clone().requires_grad_(True)
+        try:
+            with torch.enable_grad():
+                x, y = space.points(u), space.points(b)
+                after = self.metric.distance(space.apply(self.map, x), space.apply(self.map, y))
+                (slope,) = torch.autograd.grad(after[torch.isfinite(after)].sum(), b)
+        except (RuntimeError, TypeError):
+            self.differentiable = False
+            return None
+        return torch.nan_to_num(slope, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def wander(self, u: torch.Tensor, v: torch.Tensor, rate: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Random moves: each point by itself, one coordinate, both together, or the pair drawn together and apart."""
+        gap = rate * _like(_size(v - u), u) / u[0].numel() ** 0.5
         kind = torch.randint(0, 4, (len(u),), generator=self.generator, device=u.device)
-        together, apart = self.normal(u) * _like(_size(u), u), (v - u) * self.uniform(u, -1.0, 1.0)
+        together, stretch = rate * self.normal(u) * _like(_size(u, torch.inf), u), (v - u) * self.uniform(u, -0.8, 0.8)
         du = torch.where(_like(kind == 0, u), gap * self.normal(u), 0.0)
         dv = gap * torch.where(_like(kind == 0, u), self.normal(u), self.special(u) * self.uniform(u, -1.0, 1.0))
         du, dv = (torch.where(_like(kind == 2, u), together, z) for z in (du, dv))
-        return torch.where(_like(kind == 3, u), -apart, du), torch.where(_like(kind == 3, u), apart, dv)
+        far = _like(kind == 3, u)
+        return u + torch.where(far, -stretch / 2, du), v + torch.where(far, stretch / 2, dv)
 
 
-def _size(u: torch.Tensor, p: float = torch.inf) -> torch.Tensor:
+def _size(u: torch.Tensor, p: float = 2.0) -> torch.Tensor:
     """The norm of each row of coordinates."""
     return torch.linalg.vector_norm(u.flatten(1), ord=p, dim=1)
 

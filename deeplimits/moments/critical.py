@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
 from scipy.special import erf, erfcx, eval_hermitenorm
 
 from deeplimits import _checks, activations
@@ -38,9 +37,7 @@ def _log_excess(unit: activations.Activation, q: float) -> float:
     return math.log(total / derivative_moment(unit, q))
 
 
-def critical_variance(
-    activation: str | activations.Activation, bias_std: float = 0.0, slope: float | None = None
-) -> float:
+def critical_variance(activation: str | activations.Activation, bias_std: float = 0.0, slope: float | None = None) -> float:
     r"""The variance :math:`q^*` on the critical line, root of :math:`q - E\varphi^2/E\varphi'^2 = \sigma_b^2`.
 
     Args:
@@ -64,11 +61,11 @@ def critical_variance(
     if unit.slope is not None:
         return math.inf if bias > 0 else 1.0
     if not unit.odd:
-        raise ValueError(
-            f"activation must be odd or positively homogeneous to have an edge of chaos; got {unit.name!r}"
-        )
+        raise ValueError(f"activation must be odd or positively homogeneous to have an edge of chaos; got {unit.name!r}")
     if bias == 0:
         return 0.0
+    from scipy.optimize import brentq  # here, because it makes the import of the package slow
+
     target = 2 * math.log(bias)
     if unit.name == "sin":
         low, high = math.log(1e-40), math.log(bias**2 + 2)
@@ -79,15 +76,11 @@ def critical_variance(
     if unit.name == "hardtanh":
         low = math.log(1e-4)
     if _log_excess(unit, math.exp(low)) > target:
-        raise ValueError(
-            f"bias_std must be zero or large enough to move the critical point by more than rounding; got {bias!r}"
-        )
+        raise ValueError(f"bias_std must be zero or large enough to move the critical point by more than rounding; got {bias!r}")
     return math.exp(brentq(lambda x: _log_excess(unit, math.exp(x)) - target, low, high, xtol=1e-15, rtol=1e-15))
 
 
-def critical_weight_std(
-    activation: str | activations.Activation, bias_std: float = 0.0, slope: float | None = None
-) -> float:
+def critical_weight_std(activation: str | activations.Activation, bias_std: float = 0.0, slope: float | None = None) -> float:
     r"""The edge of chaos: :math:`\sigma_w` with :math:`\chi_1 = \sigma_w^2 E\,\varphi'(\sqrt{q^*}z)^2 = 1`.
 
     For a positively homogeneous activation with slope a it is :math:`\sqrt{2/(1+a^2)}` whatever the biases.

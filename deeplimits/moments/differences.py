@@ -123,9 +123,7 @@ def difference_moment(
         return derivative_moment(unit, q)
     theta = 2 * math.atan2(math.sqrt(rho), math.sqrt(2 - rho))
     if unit.slope is not None:
-        if (
-            unit.slope == -1 and rho > 1
-        ):  # the absolute value does not see signs; written so that rho = 2 gives exactly 0
+        if unit.slope == -1 and rho > 1:  # the absolute value does not see signs; at rho = 2 this is exactly 0
             return difference_moment(unit, q, 2 - rho) * (2 - rho) / rho
         even = 0.25 * (1 - unit.slope) ** 2
         return 0.5 * (1 + unit.slope**2) - even * (2 / math.pi) * versine_excess(theta)

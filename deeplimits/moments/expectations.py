@@ -28,9 +28,7 @@ def _at_zero(unit: activations.Activation) -> tuple[float, float, float]:
     return float(unit(zero).detach()), float(slope.detach()), float(bend)
 
 
-def gaussian_expectation(
-    f: Callable[[np.ndarray], np.ndarray], variance: float = 1.0, breaks: Sequence[float] = ()
-) -> float:
+def gaussian_expectation(f: Callable[[np.ndarray], np.ndarray], variance: float = 1.0, breaks: Sequence[float] = ()) -> float:
     r"""The expectation :math:`E f(h)` of a function of a centred normal :math:`h \sim N(0, q)`.
 
     Gauss-Legendre panels of at most unit length in h (and in standard deviations), cut at the ``breaks``. For a
@@ -54,9 +52,7 @@ def gaussian_expectation(
         >>> round(gaussian_expectation(lambda h: (h > 1) * 1.0, breaks=[1.0]), 10)
         0.1586552539
     """
-    return quadrature.on_line(
-        f, _checks.nonnegative("variance", variance), tuple(_checks.number("breaks", b) for b in breaks)
-    )
+    return quadrature.on_line(f, _checks.nonnegative("variance", variance), tuple(_checks.number("breaks", b) for b in breaks))
 
 
 def second_moment(activation: Unit, variance: float = 1.0, slope: float | None = None) -> float:
@@ -189,12 +185,10 @@ def _covariance(K: np.ndarray) -> tuple[float, float, float, float]:
     return q1, q2, k, math.sqrt((root - k) * (root + k))
 
 
-def _in_plane(function: Callable, q1: float, q2: float, k: float, det: float, odd: bool) -> float:
+def _in_plane(function: Callable, q1: float, q2: float, k: float, det: float) -> float:
     """E function(u) function(v) for an analytic function of a correlated pair."""
     if not quadrature.resolved(max(q1, q2)):
-        raise ValueError(
-            f"K must have variances below 3e4 for an activation without a closed form; got {max(q1, q2):.3g}"
-        )
+        raise ValueError(f"K must have variances below 3e4 for an activation without a closed form; got {max(q1, q2):.3g}")
     if q1 < q2:
         q1, q2 = q2, q1
     s = math.sqrt(q1)
@@ -259,7 +253,7 @@ def correlated_moment(activation: Unit, K: np.ndarray, slope: float | None = Non
         root = math.sqrt(q1) * math.sqrt(q2)
         straight = abs(k) * float(erf(math.sqrt(0.5 / q1)) * erf(math.sqrt(0.5 / q2)))
         return math.copysign(straight + root * _corner(q1, q2, k / root, moment=True), k) if k != 0 else 0.0
-    return _in_plane(_arrays(unit), q1, q2, k, det, unit.odd)
+    return _in_plane(_arrays(unit), q1, q2, k, det)
 
 
 def correlated_derivative_moment(activation: Unit, K: np.ndarray, slope: float | None = None) -> float:
@@ -304,4 +298,4 @@ def correlated_derivative_moment(activation: Unit, K: np.ndarray, slope: float |
         root = math.sqrt(q1) * math.sqrt(q2)
         straight = float(erf(math.sqrt(0.5 / q1)) * erf(math.sqrt(0.5 / q2)))
         return straight + _corner(q1, q2, k / root, moment=False)
-    return _in_plane(_arrays(unit.derivative), q1, q2, k, det, False)
+    return _in_plane(_arrays(unit.derivative), q1, q2, k, det)

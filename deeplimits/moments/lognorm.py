@@ -45,9 +45,7 @@ def _log_moments(width: int, square: float) -> tuple[float, float]:
     alive = -math.expm1(-width * math.log(2)) if square == 0 else 1.0
     mean = 0.5 * width * (1 + square) / alive
     second = width * 1.5 * (1 + square**2) + width * (width - 1) * 0.25 * (1 + square) ** 2
-    variance = (
-        second / alive - mean**2 if width < 1000 else 1.5 * width * (1 + square**2) - 0.25 * width * (1 + square) ** 2
-    )
+    variance = second / alive - mean**2 if width < 1000 else 1.5 * width * (1 + square**2) - 0.25 * width * (1 + square) ** 2
     shape, scale = mean**2 / variance, variance / mean
     centre = float(digamma(shape)) + math.log(scale)
     top = 300.0 - (math.log(square) if square > 0 else 0.0)
@@ -197,8 +195,6 @@ def lyapunov_weight_std(
     mean = mean_log_square(width, a)
     if _checks.choice("weights", weights, ("gaussian", "orthogonal")) == "gaussian":
         return math.sqrt(fan_in) * math.exp(-0.5 * mean)
-    size = max(
-        width, fan_in
-    )  # the image of a unit vector: `width` coordinates of a uniform point on a sphere of this dimension
+    size = max(width, fan_in)  # a unit vector goes to `width` coordinates of a uniform point on a sphere of this dimension
     stretched = math.log(max(1.0, width / fan_in))
     return math.exp(-0.5 * (mean - math.log(2) - float(digamma(size / 2)) + stretched))

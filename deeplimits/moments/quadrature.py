@@ -85,9 +85,7 @@ def grid(variance: float, half: bool = False) -> tuple[Array, Array]:
     return z, w
 
 
-def on_plane(
-    f: Callable[[Array, Array], Array], variance: float, half_first: bool = False, half_second: bool = False
-) -> float:
+def on_plane(f: Callable[[Array, Array], Array], variance: float, half_first: bool = False, half_second: bool = False) -> float:
     """E f(z1, z2) for independent standard normals; f broadcasts a column against a row.
 
     Args:

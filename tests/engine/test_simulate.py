@@ -135,7 +135,7 @@ def test_weights_route_agrees_with_sixty_digits(activation, phi, bias_std):
         expected = -math.inf if sine < mpmath.mpf(10) ** -50 else float(mpmath.log(2 * mpmath.asin(sine)))
         assert ds.log_angle.values.ravel()[1] == pytest.approx(expected, abs=1e-6)
     a, b, c = ((0.64 * (u.T * v)[0] / 4 + bias_std**2) for u, v in ((x, x), (y, y), (x, y)))
-    assert float(1 - c / mpmath.sqrt(a * b)) == pytest.approx(ds.rho.values.ravel()[1], rel=1e-5, abs=1e-300)
+    assert float(1 - c / mpmath.sqrt(a * b)) == pytest.approx(ds.rho.values.ravel()[1], rel=1e-5, abs=1e-50)
 
 
 # --- two routes, two orders -------------------------------------------------------------------------------------------

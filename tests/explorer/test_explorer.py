@@ -88,7 +88,7 @@ def test_summary_template_and_function(ds: xr.Dataset) -> None:
     assert spoken.summary == "largest 1.0"
     gone = explore(ds.assign(cutoff=ds.cutoff * np.nan), summary="cut-off depth {cutoff:.0f}")
     assert gone.summary == "cut-off depth not reached"
-    with pytest.raises(ValueError, match="summary must use variables with one value in each frame.*'cutoff'.*got 'survival'"):
+    with pytest.raises(ValueError, match=r"summary must use variables with one value in each frame.*'cutoff'.*got 'survival'"):
         explore(ds, summary="{survival:.2f}")
 
 
@@ -180,7 +180,7 @@ def test_dimensions_of_one_entry_need_no_control(ds: xr.Dataset) -> None:
     ({"x": "layer"}, ValueError, "x must be a dimension of the dataset, one of .*'depth'.*got 'layer'"),
     ({"y": "cutoff"}, ValueError, "x must be a dimension of every drawn variable; 'cutoff' has 'precision', 'rate', not 'depth'"),
     ({"sliders": ["precision"]}, ValueError, r"dimension 'rate' of y is neither x nor lines nor in sliders.*ds.mean\('rate'\)"),
-    ({"sliders": ["width"]}, ValueError, "sliders must be dimensions of y other than x and lines, some of 'precision', 'rate', 'kind'; got 'width'"),
+    ({"sliders": ["width"]}, ValueError, "sliders must be dimensions of y other than x and lines, some of .*'rate', 'kind'; got 'width'"),
     ({"lines": "depth"}, ValueError, "lines must be a dimension of y other than x, one of 'precision', 'rate', 'kind'; got 'depth'"),
     ({"predicted": "theory"}, ValueError, "predicted must name a variable.*got 'theory'"),
     ({"predicted": ["exact", "exact"]}, ValueError, r"predicted must give one variable for each y \(1\); got 2"),
@@ -207,7 +207,7 @@ def test_errors_of_coordinates(ds: xr.Dataset) -> None:
         explore(ds, y=["survival", "exact"], lines="precision")
     with pytest.raises(ValueError, match="nothing to draw"):
         explore(ds[["survival"]] * np.nan)
-    with pytest.raises(TypeError, match="ds must be an xarray.Dataset.*got DataArray"):
+    with pytest.raises(TypeError, match=r"ds must be an xarray.Dataset.*got DataArray"):
         explore(ds.survival)
     with pytest.raises(ValueError, match="x must have a numeric coordinate"):
         explore(ds, x="kind")
@@ -234,7 +234,8 @@ def test_script_is_short_and_asks_nothing_of_the_network() -> None:
 
 def test_import_is_light() -> None:
     code = "import sys, deeplimits.explorer; print([m for m in ('matplotlib', 'anywidget', 'IPython') if m in sys.modules])"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert out.stdout.strip() == "[]"
 
 
@@ -248,7 +249,7 @@ def test_axis_steps_and_ticks() -> None:
     axis = Axis(0.0, 1.0)
     assert axis.steps([0, 0.5, 1, np.nan, np.inf]) == [0, 5000, 10000, None, None]
     assert [t for _, t in axis.ticks()] == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
-    assert [t for _, t in Axis(-300.0, 0.0, log=True).ticks()][0] == "10⁻³⁰⁰"
+    assert next(t for _, t in Axis(-300.0, 0.0, log=True).ticks()) == "10⁻³⁰⁰"
     assert [t for _, t in Axis(0.0, 1.302, log=True).ticks()] == ["1", "2", "5", "10", "20"]
     constant = Axis.around(np.array([2.0, 2.0]), None, False, "", 0.03)
     assert constant.low < 2 < constant.high
