@@ -87,12 +87,13 @@ def digits(split: str = "train", *, flatten: bool = True, centred: bool = True, 
     scale = float((images[train] - mean).square().mean().sqrt()) if scaled else 1.0
     chosen = {"train": train, "test": shuffle[-TEST_SIZE:], "all": torch.arange(len(labels), device="cpu")}[split]
     shape = (64,) if flatten else (8, 8)
-    pictures = ((images[chosen] - mean) / scale).reshape(-1, *shape)
-    return Digits(pictures.to(dtype=dtype, device=device), labels[chosen].to(device), mean.reshape(shape).to(dtype=dtype, device=device), scale)
+    pictures = ((images[chosen] - mean) / scale).reshape(-1, *shape).to(dtype=dtype, device=device)
+    return Digits(pictures, labels[chosen].to(device), mean.reshape(shape).to(dtype=dtype, device=device), scale)
 
 
-def digit_pair(digit: int | None = None, *, seed: int = 0, split: str = "all", flatten: bool = True, centred: bool = True, scaled: bool = True,
-               generator: torch.Generator | None = None, dtype: torch.dtype | None = None, device: Any = None) -> Tensor:
+def digit_pair(digit: int | None = None, *, seed: int = 0, split: str = "all", flatten: bool = True, centred: bool = True,
+               scaled: bool = True, generator: torch.Generator | None = None, dtype: torch.dtype | None = None,
+               device: Any = None) -> Tensor:
     """Two different photographs of the same digit, ready to be the inputs of a run.
 
     Args:

@@ -37,7 +37,8 @@ def exact_value(name: str, u: Fraction) -> Fraction:
 @pytest.mark.parametrize("name", activations.NAMES)
 def test_value_is_torchs(name):
     reference = {"relu": torch.relu, "leaky_relu": torch.nn.functional.leaky_relu, "abs": torch.abs, "tanh": torch.tanh, "erf": torch.erf,
-                 "sin": torch.sin, "hardtanh": torch.nn.functional.hardtanh, "identity": lambda u: u, "softplus": torch.nn.functional.softplus}
+                 "sin": torch.sin, "hardtanh": torch.nn.functional.hardtanh, "identity": lambda u: u,
+                 "softplus": torch.nn.functional.softplus}
     assert torch.allclose(activations.get(name)(GRID), reference[name](GRID), rtol=1e-15, atol=0)
 
 

@@ -26,7 +26,8 @@ def test_pixels_are_scikit_learns():
     from sklearn.datasets import load_digits
 
     data = datasets.digits("all", flatten=False, centred=False, scaled=False, dtype=F64)
-    assert torch.equal(data.images, torch.as_tensor(load_digits().images)) and torch.equal(data.labels, torch.as_tensor(load_digits().target))
+    assert torch.equal(data.images, torch.as_tensor(load_digits().images))
+    assert torch.equal(data.labels, torch.as_tensor(load_digits().target))
 
 
 def test_centred_and_scaled_by_the_training_part():

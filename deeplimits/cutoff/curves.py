@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -195,7 +196,7 @@ def crossings(depths: np.ndarray, curves: np.ndarray, levels: Sequence[float]) -
         Array of shape (..., L).
     """
     lowest = np.minimum.accumulate(curves, axis=-1)
-    result = np.empty(curves.shape[:-1] + (len(levels),))
+    result = np.empty((*curves.shape[:-1], len(levels)))
     for k, level in enumerate(levels):
         below = lowest <= level
         index = np.argmax(below, axis=-1)
@@ -211,7 +212,7 @@ def crossings(depths: np.ndarray, curves: np.ndarray, levels: Sequence[float]) -
 def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
     """Three or more strictly decreasing levels between zero and one, an odd number of them."""
     values = tuple(float(x) for x in levels)
-    decreasing = all(a > b for a, b in zip(values, values[1:], strict=False))
+    decreasing = all(a > b for a, b in pairwise(values))
     if len(values) < 3 or len(values) % 2 == 0 or not decreasing or not 0 < values[-1] or not values[0] < 1:
         raise ValueError(
             f"levels must be an odd number of strictly decreasing values between 0 and 1, such as (.75, .5, .25); got {levels!r}"

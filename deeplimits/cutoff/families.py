@@ -82,7 +82,7 @@ def family(
         except ValueError as error:
             raise ValueError(f"{name}={value!r}: {error}") from None
         if found[middle] == 0:
-            raise ValueError(f"{name}={value!r}: the profile starts at or below 1/2 at depth 0; the threshold lies above the starting distance")
+            raise ValueError(f"{name}={value!r}: the profile must start above 1/2; at depth 0 it does not: choose a smaller threshold")
         draws = found[None] if replicates is None else replicates
         ends = [(levels.index(float(p)), levels.index(float(q))) for p, q in pairs]
         windows = [draws[:, j] - draws[:, i] for i, j in ends]

@@ -113,7 +113,7 @@ def _table(family: Any, name: str | None) -> _Table:
     depth_se = np.asarray(columns.get("depth_se", np.zeros_like(depth)), dtype=float)
     ratio_se = np.asarray(columns.get("relative_width_se", np.zeros_like(ratio)), dtype=float).reshape(ratio.shape)
     if depth.ndim != 1 or ratio.shape[0] != depth.size or depth_se.shape != depth.shape:
-        raise ValueError(f"family must have one depth and one row of relative widths per member; got shapes {depth.shape} and {ratio.shape}")
+        raise ValueError(f"family must have one depth and one row of relative_width per member; got shapes {depth.shape} and {ratio.shape}")
     for key, column in (("depth", depth), ("relative_width", ratio), ("depth_se", depth_se), ("relative_width_se", ratio_se)):
         if not np.isfinite(column).all() or (column < 0).any() or (not key.endswith("_se") and (column == 0).any()):
             raise ValueError(f"{key} must be finite and positive; got {column.tolist()}")

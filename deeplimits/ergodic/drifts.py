@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,7 @@ class _Orbit:
 
 def _check_depths(depths: Any) -> list[int]:
     listed = [_checks.integer("depths", int(d) if isinstance(d, np.integer) else d) for d in np.atleast_1d(np.asarray(depths)).tolist()]
-    if any(a >= b for a, b in zip(listed, listed[1:], strict=False)):
+    if any(a >= b for a, b in pairwise(listed)):
         raise ValueError(f"depths must increase strictly; got {listed}")
     return listed
 
@@ -126,10 +127,9 @@ def _distances(layer: Layer, metric: Any, x0: Tensor, depths: list[int], samples
     if _is_product(layer, metric):
         lower = torch.linalg.cholesky(x0.double())
         columns = [
-            spd_length(product_log_singular_values(layer, n, samples, seed, order=order, conjugate=lower, device=device).cpu().numpy(), metric.name)
-            for n in depths
+            product_log_singular_values(layer, n, samples, seed, order=order, conjugate=lower, device=device).cpu().numpy() for n in depths
         ]
-        return np.stack(columns, 1)
+        return np.stack([spd_length(column, metric.name) for column in columns], 1)
     orbit = _Orbit(layer, metric, x0, samples, seed, torch.device(device))
     columns = []
     if order == "forward":
@@ -342,9 +342,11 @@ def successive_distances(
             steps.append(gap)
             norms.append(torch.log(torch.linalg.vector_norm(x, dim=-1)))
     data = {
-        "log_step": (("sample", "depth"), torch.cat(steps, 1).cpu().numpy(), {"units": "nat", "long_name": "log distance of consecutive points"}),
-        "log_norm": (("sample", "depth"), torch.cat(norms, 1).cpu().numpy(), {"units": "nat", "long_name": "log norm"}),
+        "log_step": (steps, "log distance of consecutive points"),
+        "log_norm": (norms, "log norm"),
     }
+    dims, unit = ("sample", "depth"), {"units": "nat"}
+    data = {k: (dims, torch.cat(v, 1).cpu().numpy(), unit | {"long_name": name}) for k, (v, name) in data.items()}
     return xr.Dataset(data, coords={"depth": listed}, attrs={"order": order, "seed": seed, "samples": samples})
 
 

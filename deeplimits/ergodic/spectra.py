@@ -41,7 +41,7 @@ class LyapunovSpectrum:
 
 
 def factor(rows: Tensor) -> tuple[Tensor, Tensor]:
-    """``rows = R^T Q`` with orthonormal rows Q: (log |R_ii|, Q), batched."""
+    """``rows = R^T Q`` with orthonormal rows Q: the logarithms of the diagonal of R, and Q; batched."""
     if rows.shape[-2] <= 12:  # batched Gram-Schmidt beats a loop over small LAPACK calls
         r, q = triangular(rows)
     else:
@@ -142,7 +142,7 @@ def _summary(rates: np.ndarray, alive: np.ndarray, depth: int) -> LyapunovSpectr
 
 
 def _orbit(source: Source, samples: int, seed: int, count: int | None, x0: Tensor | None, device: torch.device) -> Callable:
-    """A function of the layer's number that advances the frame and returns (log |R_ii|, alive)."""
+    """A function of the layer's number that advances the frame and returns the logarithms of the diagonal and who is alive."""
     matrices = None if isinstance(source, Layer) else source(stream(seed, 1, 0, device), samples)
     width = source.width if matrices is None else matrices.shape[-1]
     if matrices is None and source.fan_in != width:

@@ -35,6 +35,11 @@ class Explorer:
         id: name of the figure in the page's address.
         state: the setting it opens with, an index for each control.
         frames: the curves of all frames.
+
+    Example:
+        >>> line = xr.Dataset({"survival": ("depth", [1.0, 0.25])}, {"depth": [0, 3]})
+        >>> explore(line).summary
+        'Survival falls from 1 to 0.25 between depth 0 and 3 and passes one half at 2.'
     """
 
     def __init__(self, ds: xr.Dataset, frames: Frames, *, id: str, title: str, state: Sequence[int], xaxis: Axis,

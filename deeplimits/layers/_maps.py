@@ -1,4 +1,7 @@
-r"""What layer maps of several modules share: checks of points and the form :math:`\varphi(Ax + b)` (Part I, *Layer maps and the distances they do not increase*)."""
+r"""What several kinds of layer maps share (Part I, *Layer maps and the distances they do not increase*).
+
+Checks of points, the form :math:`\varphi(Ax + b)`, operator norms.
+"""
 
 from __future__ import annotations
 

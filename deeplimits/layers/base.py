@@ -46,6 +46,14 @@ class LayerMap:
     Attributes:
         support: set by :meth:`pair` where outputs can vanish exactly: which coordinates of :math:`T(x)` and of
             :math:`T(x + e^s d)` are not zero, as boolean tensors ``(S, 1, M)`` and ``(S, P, M)``; else None.
+
+    Example:
+        >>> class Halving(LayerMap):
+        ...     def __call__(self, x):
+        ...         return x / 2
+        >>> one, two = torch.zeros(1, 1, 3), torch.ones(1, 1, 3)
+        >>> Halving().pair(one, two, torch.tensor([[-50.0]]))[1].tolist()
+        [[[0.5, 0.5, 0.5]]]
     """
 
     support: tuple[Tensor, Tensor] | None = None
@@ -106,6 +114,16 @@ class Layer:
         has_law: whether :meth:`law` can draw outputs exactly in law without the weights.
         formula: the map in LaTeX.
         metrics: names of the metrics in :mod:`deeplimits.metrics` that no map of this distribution increases.
+
+    Example:
+        >>> class Scaling(Layer):
+        ...     width = fan_in = 2
+        ...     homogeneous = fixes_zero = True
+        ...     def _sample(self, generator, samples, dtype, device, state):
+        ...         scale = uniform((samples or 1, 1, 1), generator, dtype, device)
+        ...         return Function(lambda x: scale * x)
+        >>> Scaling().sample(samples=3)(torch.ones(3, 1, 2)).shape
+        torch.Size([3, 1, 2])
     """
 
     width: int

@@ -49,7 +49,8 @@ class Chain(Layer):
         self.layers = _all_layers(layers)
         for k, (first, second) in enumerate(zip(self.layers, self.layers[1:], strict=False)):
             if second.fan_in != first.width:
-                raise ValueError(f"layers must fit together; got width {first.width} at position {k} and fan_in {second.fan_in} at position {k + 1}")
+                raise ValueError(f"layers must fit together; got width {first.width} at position {k} and fan_in {second.fan_in} "
+                                 f"at position {k + 1}")
         self.fan_in, self.width = self.layers[0].fan_in, self.layers[-1].width
 
     @property

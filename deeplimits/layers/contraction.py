@@ -41,8 +41,8 @@ class Contraction(Layer):
         (('lp(1)',), ())
     """
 
-    def __init__(self, width: int, activation: str | activations.Activation = "relu", p: float = 2, norm: float = 1.0, bias_std: float = 0.0,
-                 *, fan_in: int | None = None, slope: float | None = None):
+    def __init__(self, width: int, activation: str | activations.Activation = "relu", p: float = 2, norm: float = 1.0,
+                 bias_std: float = 0.0, *, fan_in: int | None = None, slope: float | None = None):
         self.width = _checks.integer("width", width)
         self.fan_in = self.width if fan_in is None else _checks.integer("fan_in", fan_in)
         self.activation = activations.get(activation, slope)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 
 from deeplimits import _checks, activations
@@ -97,7 +99,8 @@ def zero_padded_bound(kernel: Tensor, size: int | tuple[int, ...]) -> Tensor:
     return spectral_norm(kernel, grown)
 
 
-def neighbours(size: tuple[int, ...], kernel: tuple[int, ...], padding: str, device: torch.device) -> Tensor:
+@lru_cache(maxsize=64)
+def neighbours(size: tuple[int, ...], kernel: tuple[int, ...], padding: str) -> np.ndarray:
     """For every pixel the flat index of each pixel under the centred kernel; the index one past the end means zero."""
     offsets = itertools.product(*(range(-(k // 2), k - k // 2) for k in kernel))
     table = []
@@ -112,7 +115,7 @@ def neighbours(size: tuple[int, ...], kernel: tuple[int, ...], padding: str, dev
                 flat = flat * n + q % n
             column.append(flat if inside or padding == "circular" else math.prod(size))
         table.append(column)
-    return torch.tensor(table, dtype=torch.long, device=device).T.contiguous()
+    return np.array(table, dtype=np.int64).T.copy()
 
 
 class _Convolution(Layer):
@@ -129,6 +132,7 @@ class _Convolution(Layer):
         self.in_channels = self.channels if in_channels is None else _checks.integer("in_channels", in_channels)
         self.kernel = _sizes("kernel", kernel, self._ndim)
         self.activation = activations.get(activation, slope)
+        self.initialization = weight_std if isinstance(weight_std, str) else None
         self.bias_std = _checks.nonnegative("bias_std", bias_std)
         self._taps = self.in_channels * math.prod(self.kernel)
         self.weight_std = resolve_weight_std(weight_std, activation=self.activation, width=self.channels * math.prod(self.kernel),
@@ -159,6 +163,13 @@ class _Convolution(Layer):
 
     def describe(self) -> dict[str, Any]:
         return described(self, super().describe())
+
+    def resized(self, fan_in: int) -> _Convolution:
+        """The same layer for images with another number of channels."""
+        if fan_in == self.fan_in or fan_in % self.pixels:
+            return super().resized(fan_in)  # type: ignore[return-value]
+        return type(self)(self.size, self.channels, self.kernel, self.activation, self.initialization or self.weight_std, self.bias_std,
+                          in_channels=fan_in // self.pixels, norm=self.norm, padding=self.padding, kernels=self.kernels)
 
     def _sample(self, generator, samples, dtype, device, state) -> ConvolutionMap:
         batch = () if samples is None else (samples,)
@@ -233,7 +244,8 @@ class ConvolutionMap(ActivatedMap):
         self.activation, self.weight, self.bias = activation, weight, bias
         self.size, self.padding, self.kernels = size, padding, kernels
         self._batched, self._pixels = batched, math.prod(size)
-        self._table = neighbours(size, tuple(weight.shape[-len(size):]), padding, weight.device)
+        table = neighbours(size, tuple(weight.shape[-len(size):]), padding)
+        self._table = torch.tensor(table, dtype=torch.int64, device=weight.device)
 
     def _patches(self, x: Tensor) -> Tensor:
         """What every pixel sees, shape (..., pixels, C_in * taps)."""

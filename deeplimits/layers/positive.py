@@ -128,7 +128,8 @@ class Positive(Layer):
 class PositiveMap(ActivatedMap):
     r"""The map :math:`x \mapsto \varphi(Wx + c)^r` with ``weight`` of shape ``(..., N, N_in)`` and ``bias`` or None."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None = None, activation: activations.Activation | str = "identity", power: float = 1.0):
+    def __init__(self, weight: Tensor, bias: Tensor | None = None, activation: activations.Activation | str = "identity",
+                 power: float = 1.0):
         self.weight, self.bias, self.power = weight, bias, power
         self.activation = activations.get(activation)
         self._batched = weight.ndim == 3

@@ -52,7 +52,8 @@ class _Combination(Layer):
     def _adopt(self, name: str, inner: Layer) -> None:
         self.inner = layer_argument(name, inner)
         if inner.width != inner.fan_in:
-            raise ValueError(f"{name} must map a space to itself to be added to the identity; got width {inner.width} and fan_in {inner.fan_in}")
+            raise ValueError(f"{name} must map a space to itself to be added to the identity; got width {inner.width} "
+                             f"and fan_in {inner.fan_in}")
         self.width = self.fan_in = inner.width
 
     def _mix(self) -> tuple[float, float]:
@@ -192,9 +193,9 @@ class GradientStep(Layer):
 
     formula = r"x \mapsto x - h\,W^\top\varphi(Wx+b)"
 
-    def __init__(self, width: int, activation: str | activations.Activation = "relu", weight_std: float | str = "lecun", bias_std: float = 0.0,
-                 weights: str = "gaussian", *, step: float = 1.0, norm: float | None = 1.0, hidden: int | None = None,
-                 slope: float | None = None):
+    def __init__(self, width: int, activation: str | activations.Activation = "relu", weight_std: float | str = "lecun",
+                 bias_std: float = 0.0, weights: str = "gaussian", *, step: float = 1.0, norm: float | None = 1.0,
+                 hidden: int | None = None, slope: float | None = None):
         self.width = self.fan_in = _checks.integer("width", width)
         self.hidden = self.width if hidden is None else _checks.integer("hidden", hidden)
         self.activation = activations.get(activation, slope)

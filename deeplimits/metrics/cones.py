@@ -38,7 +38,7 @@ class ConeMetric(Metric):
         of_ratios: The distance as a function of the tensor of log-ratios ``(..., N)``.
     """
 
-    of_ratios: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.amax
+    of_ratios: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def from_logs(self, u: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
         """The distance of exp(u) and exp(v), without forming them.

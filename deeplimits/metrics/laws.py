@@ -39,7 +39,7 @@ class LawMetric(Metric):
         gaussian: The unchecked kernel for two :class:`Gaussian` laws.
     """
 
-    gaussian: Callable[[Gaussian, Gaussian], torch.Tensor] = torch.Tensor.amax
+    gaussian: Callable[[Gaussian, Gaussian], torch.Tensor] | None = None
 
     def __call__(self, x: Any, y: Any) -> torch.Tensor:
         """Compare two laws of the same kind after checking them."""

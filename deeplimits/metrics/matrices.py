@@ -50,7 +50,7 @@ class SPDMetric(Metric):
         of_logs: The distance as a function of their logarithms ``(..., n)``.
     """
 
-    of_logs: Callable[[torch.Tensor], torch.Tensor] = torch.Tensor.amax
+    of_logs: Callable[[torch.Tensor], torch.Tensor] | None = None
 
     def from_factors(self, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         r"""The distance of :math:`LL^\top` and :math:`MM^\top`, without forming them.

@@ -29,7 +29,8 @@ class SemiInvariance:
         samples: Random pairs compared.
         searched: Further pairs compared by the search.
         maps: Maps drawn from the layer.
-        skipped: Random pairs left out: at no positive distance, too near each other or too far out for float64, or with an image outside the domain.
+        skipped: Random pairs left out: at no positive distance, too near each other or too far out for float64, or with an
+            image outside the domain.
         tolerance: Allowance for rounding.
         metric: Name of the metric.
     """
@@ -188,7 +189,7 @@ class _Climb:
         space = self.metric.space
         u = space.coordinates(self.metric.sample(samples, self.dim, self.generator))
         v = space.coordinates(self.metric.sample(samples, self.dim, self.generator))
-        kind = torch.arange(samples) % 3
+        kind = torch.arange(samples, device=u.device) % 3
         scale = 10 ** self.uniform(u, -1.5, 0.5)
         u, v = torch.where(_like(kind == 1, u), u * scale, u), torch.where(_like(kind == 1, u), v * scale, v)
         near = u + 10 ** self.uniform(u, -3.0, 0.3) * self.normal(u)
@@ -207,7 +208,7 @@ class _Climb:
         signs = self.normal(u).sign()
         flat = self.normal(u).flatten(1)
         single = (flat == flat.amax(1, keepdim=True)).to(u.dtype).reshape(u.shape)
-        kind = (torch.arange(len(u)) // 3) % 3
+        kind = (torch.arange(len(u), device=u.device) // 3) % 3
         return torch.where(_like(kind == 0, u), single, torch.where(_like(kind == 1, u), signs, torch.ones_like(u)))
 
     def climb(self, steps: int) -> None:

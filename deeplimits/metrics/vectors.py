@@ -11,7 +11,7 @@ Example:
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
 
 import torch
 
@@ -60,7 +60,7 @@ def lp(p: float | str) -> Metric:
     return _lp(float(p))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _lp(p: float) -> Metric:
     formula = r"\max_i |x_i - y_i|" if p == math.inf else rf"\Big(\sum_i |x_i - y_i|^{{{p:g}}}\Big)^{{1/{p:g}}}"
     return Metric(f"l{p:g}", formula, lambda x, y: norm(x - y, p), VECTORS, doc=lp.__doc__)

@@ -125,7 +125,7 @@ def test_profiles_that_cannot_be_located(profile, error):
 
 
 def test_other_errors_of_locate():
-    with pytest.raises(TypeError, match="cutoff.survival"):
+    with pytest.raises(TypeError, match=r"cutoff\.survival"):
         cutoff.locate([1.0, 0.0])
     for levels in ((0.5,), (0.25, 0.5, 0.75), (0.75, 0.25), (1.0, 0.5, 0.2)):
         with pytest.raises(ValueError, match="levels"):

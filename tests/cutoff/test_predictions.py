@@ -9,8 +9,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from deeplimits import cutoff, ergodic
-from deeplimits import engine
+from deeplimits import cutoff, engine, ergodic
 from deeplimits.layers import Chain, Dense
 from tests.support import assert_within_errors
 
@@ -114,6 +113,20 @@ def test_relu_prediction_is_given_survival():
     found = cutoff.predict(Dense(4, "relu", 1.0), 1e-6)
     assert found.death == 2.0**-4
     assert float(found.survival(10, given_survival=False)) == pytest.approx(float(found.survival(10)) * cutoff.relu_alive(4, 10), rel=1e-12)
+
+
+@pytest.mark.statement("prop-death")
+@pytest.mark.parametrize("width", [2, 3, 4])
+def test_death_of_simulated_networks(width):
+    samples, depth = 3000, 6 * 2**width
+    x0 = torch.ones(1, width, dtype=torch.float64, device="cpu")
+    profile = cutoff.survival(engine.simulate(Dense(width), x0, depth, ["alive"], samples=samples, progress=False), "alive")
+    at_ten = profile.sel(depth=10)
+    assert_within_errors(float(at_ten.survival), float(at_ten.survival_se), cutoff.relu_alive(width, 10))
+    where = cutoff.locate(profile)
+    exact = cutoff.locate(profile.survival.copy(data=cutoff.relu_alive(width, profile.depth.values)))
+    assert_within_errors(where.relative_width, where.relative_width_se, exact.relative_width)
+    assert exact.relative_width == pytest.approx(cutoff.EXPONENTIAL_RELATIVE_WIDTH, rel=0.02)  # the integer grid
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import xarray as xr
 
 from deeplimits import ergodic, metrics
 from deeplimits.layers import Congruence, Dense, Function, Layer, LayerMap, MaxPlus, Positive, Stationary
-from tests.support import assert_within_errors
+from tests.support import assert_within_errors, no_implicit_device
 
 CPU = torch.device("cpu")
 
@@ -143,6 +143,15 @@ def test_running_exponent_of_a_simulation():
         assert_within_errors(float(row.exponent), float(row.exponent_se), exact.value)
         chance = (1 - exact.death) ** l
         assert_within_errors(float(row.used) / 1000, (chance * (1 - chance) / 1000) ** 0.5, chance)
+
+
+def test_every_tensor_names_its_device():
+    with no_implicit_device():
+        ergodic.drift(Positive(3), metrics.thompson, point(1, 1, 1), 3, 2)
+        ergodic.drift(MaxPlus(3), metrics.lp(math.inf), point(1, 1, 1), 3, 2, order="forward")
+        ergodic.drift(Congruence(3), metrics.affine_invariant, torch.eye(3, dtype=torch.float64, device=CPU), 3, 2)
+        ergodic.successive_distances(Dense(3, "tanh"), point(1, 1, 1), [1, 3], 2)
+        ergodic.birkhoff_bound(Positive(3), 5)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,8 @@ def test_exponent_of_a_modulated_linear_network():
     stds, matrix = (0.5, 1.5), [[0.9, 0.1], [0.3, 0.7]]
     layer = L.Stationary([L.Dense(8, "identity", s) for s in stds], matrix)
     depth, samples = 60, 1200
-    ds = engine.simulate(layer, torch.ones(1, 8, dtype=F64), depth, ["log_norm"], record=[0, depth], samples=samples, seed=5, progress=False)
+    ds = engine.simulate(layer, torch.ones(1, 8, dtype=F64), depth, ["log_norm"], record=[0, depth], samples=samples, seed=5,
+                         progress=False)
     growth = torch.as_tensor((ds.log_norm[:, -1, 0] - ds.log_norm[:, 0, 0]).values) / depth
     f = [math.log(s) for s in stds]
     isotropic = 0.5 * (math.log(2) + float(torch.digamma(torch.tensor(4.0, dtype=F64))) - math.log(8))
@@ -124,7 +125,8 @@ def test_death_inside_a_chain_is_final():
     from deeplimits import engine
 
     layer = L.Chain([L.Dense(1, "relu"), L.Dense(1, "identity", 1.0)])
-    ds = engine.simulate(layer, torch.tensor([[1.0], [2.0]], dtype=F64), 12, ["alive"], record=[1, 4, 12], samples=4000, seed=1, progress=False)
+    ds = engine.simulate(layer, torch.tensor([[1.0], [2.0]], dtype=F64), 12, ["alive"], record=[1, 4, 12], samples=4000, seed=1,
+                         progress=False)
     alive = torch.as_tensor(ds.alive.values.astype(float))
     for k, depth in enumerate((1, 4)):
         p = 0.5**depth
@@ -137,7 +139,7 @@ def test_dropout_after_relu_kills_both_inputs_or_none_of_one_ray():
     T = layer.sample(rng(), samples=3000, dtype=F64)
     x = vectors((1,), 3, rng(1)).expand(3000, 1, 3)
     d = vectors((1,), 3, rng(2)).expand(3000, 1, 3)
-    y, quotient = T.pair(x, d, torch.zeros(3000, 1, dtype=F64, device="cpu"))
+    y, _ = T.pair(x, d, torch.zeros(3000, 1, dtype=F64, device="cpu"))
     first, other = T.support
     assert torch.equal(first.any(-1), (y != 0).any(-1))
     truth = T(x + d)

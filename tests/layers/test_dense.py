@@ -94,7 +94,8 @@ LAYERS = {
     "wide to narrow": L.Dense(5, "tanh", 1.2, weights="orthogonal", fan_in=8),
     "narrow to wide": L.Dense(12, "relu", 1.2, weights="orthogonal", fan_in=8),
     "rectangular": L.Dense(12, "relu", fan_in=8),
-    "chain": L.Chain([L.Dense(10, "relu", fan_in=8), L.Dropout(10, keep=0.8), L.Residual(10, "tanh", 1.0, 0.1), L.Dense(4, "abs", fan_in=10)]),
+    "chain": L.Chain([L.Dense(10, "relu", fan_in=8), L.Dropout(10, keep=0.8), L.Residual(10, "tanh", 1.0, 0.1),
+                      L.Dense(4, "abs", fan_in=10)]),
     "averaged": L.Averaged(L.Dense(8, "sin", 1.4), t=0.6),
     "stationary": L.Stationary([L.Dense(8, "relu"), L.Dense(8, "tanh", 0.7, 0.3)], [[0.6, 0.4], [0.2, 0.8]]),
 }

@@ -52,7 +52,7 @@ def test_birkhoff_with_zeros():
     assert m.birkhoff(matrix([[0.0, 2.0]])) == 0.0
     with pytest.raises(ValueError, match="weight must have no zero row"):
         m.birkhoff(matrix([[0.0, 0.0], [1.0, 1.0]]))
-    with pytest.raises(ValueError, match="weight must have no negative entry.*-1"):
+    with pytest.raises(ValueError, match=r"weight must have no negative entry.*-1"):
         m.birkhoff(matrix([[1.0, -1.0]]))
     with pytest.raises(ValueError, match="weight must be one matrix"):
         m.birkhoff(torch.ones(3))

@@ -45,16 +45,22 @@ def test_what_no_spd_metric_takes(metric):
     refuse(lambda: metric(torch.ones(2), EYE), ValueError, "x must be a square matrix")
 
 
-def test_outside_the_cone():
-    for metric in (m.hilbert, m.thompson, m.funk):
-        refuse(lambda: metric(torch.tensor([1.0, 0.0]), torch.ones(2)), ValueError, "x must have positive coordinates.*smallest is 0")
-        refuse(lambda: metric(torch.ones(2), torch.tensor([1.0, -2.0])), ValueError, "y must have positive coordinates.*-2")
+@pytest.mark.parametrize("metric", [m.hilbert, m.thompson, m.funk], ids=repr)
+def test_outside_the_cone(metric):
+    refuse(lambda: metric(torch.tensor([1.0, 0.0]), torch.ones(2)), ValueError, "x must have positive coordinates.*smallest is 0")
+    refuse(lambda: metric(torch.ones(2), torch.tensor([1.0, -2.0])), ValueError, "y must have positive coordinates.*-2")
+
+
+def test_logarithms_of_zeros():
     refuse(lambda: m.hilbert.from_logs(torch.tensor([-float("inf"), 0.0]), torch.zeros(2)), ValueError, "u must be finite")
 
 
-def test_outside_the_ball():
-    for metric in (m.poincare, m.klein):
-        refuse(lambda: metric(torch.tensor([1.0, 0.0]), torch.zeros(2)), ValueError, "x must lie inside the open unit ball")
+@pytest.mark.parametrize("metric", [m.poincare, m.klein], ids=repr)
+def test_outside_the_ball(metric):
+    refuse(lambda: metric(torch.tensor([1.0, 0.0]), torch.zeros(2)), ValueError, "x must lie inside the open unit ball")
+
+
+def test_gaps_and_models_of_the_ball():
     refuse(lambda: m.to_klein(torch.tensor([2.0])), ValueError, "open unit ball")
     zero, one = torch.zeros(2), torch.tensor(1.0)
     refuse(lambda: m.poincare.with_gaps(zero, zero, one, 0 * one), ValueError, "gap_y must be positive")

@@ -203,7 +203,15 @@ def noncentral(n, s):
 
 @pytest.mark.parametrize(
     ("n", "depth", "printed"),
-    [(4, 7, 0.409054), (16, 13, 0.400525), (64, 20, 0.375807), (256, 26, 0.395519), (1024, 33, 0.379179), (4096, 39, 0.400843), (16384, 46, 0.384857)],
+    [
+        (4, 7, 0.409054),
+        (16, 13, 0.400525),
+        (64, 20, 0.375807),
+        (256, 26, 0.395519),
+        (1024, 33, 0.379179),
+        (4096, 39, 0.400843),
+        (16384, 46, 0.384857),
+    ],
 )
 def test_total_variation_of_the_linear_chain(n, depth, printed):
     s = 0.9 ** (2 * depth)
@@ -239,3 +247,17 @@ def test_vector_valued_decisions():
     points = matrix([[0.0], [1.0]])
     d = m.sup(points, vector=True)
     assert float(d(lambda x: torch.cat([3 * x, 4 * x], -1), lambda x: torch.zeros(2, 2, dtype=torch.float64))) == 5
+
+
+def test_every_tensor_names_its_device():
+    """Neither the kernels, nor the random points, nor the search make a tensor on an implicit device."""
+    from tests.support import no_implicit_device
+
+    generator = torch.Generator().manual_seed(0)
+    with no_implicit_device():
+        for metric in (m.lp(3), m.span, m.angle, m.hilbert, m.affine_invariant, m.log_euclidean, m.klein, m.poincare, m.wasserstein):
+            metric(metric.sample(3, 3, generator), metric.sample(3, 3, generator))
+        for metric in (m.kl, m.total_variation, m.gaussian_wasserstein):
+            p, q = m.gaussian_wasserstein.sample(2, 2, generator), m.gaussian_wasserstein.sample(2, 2, generator)
+            metric(p, q)
+        m.check_semi_invariance(lambda x: x / 2, m.thompson, samples=30, dim=2, steps=6)

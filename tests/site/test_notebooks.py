@@ -57,7 +57,8 @@ def test_nothing_was_run(name: str, pair: tuple[Any, Any]) -> None:
 def test_one_set_up_and_parameters(name: str, pair: tuple[Any, Any]) -> None:
     tags = [tag for c in pair[0].cells for tag in c.metadata.get("tags", [])]
     assert tags.count("setup") == 1
-    assert tags.count("parameters") == 1, "one cell raises every size"
+    if name.startswith("book/part"):
+        assert tags.count("parameters") == 1, "one cell raises every size"
     assert pair[0].cells[1].metadata.tags == ["setup"], "the set-up comes first, after the title"
 
 
