@@ -189,6 +189,8 @@ def get(activation: str | Activation, slope: float | None = None) -> Activation:
         0.1
     """
     if isinstance(activation, Activation):
+        if slope is not None and slope != activation.slope:
+            raise ValueError(f"slope is part of an Activation; got slope={slope!r} with {activation!r}")
         return activation
     if not isinstance(activation, str):
         raise TypeError(f"activation must be a name such as 'relu'; got {activation!r}")
@@ -208,7 +210,7 @@ _TABLE = {
     "tanh": Activation("tanh", None, 1.0, True, r"\tanh u", torch.tanh, lambda u: torch.cosh(u) ** -2, _tanh_quotient),
     "sin": Activation("sin", None, 1.0, True, r"\sin u", torch.sin, torch.cos, _sin_quotient),
     "hardtanh": Activation("hardtanh", None, 1.0, True, r"\min(1,\max(-1,u))", lambda u: u.clamp(-1, 1),
-                           lambda u: (u.abs() <= 1).to(u.dtype), _hardtanh_quotient),
+                           lambda u: ((u > -1) & (u <= 1)).to(u.dtype), _hardtanh_quotient),
     "erf": Activation("erf", None, 2 / math.sqrt(math.pi), True, r"\operatorname{erf} u", torch.special.erf, _erf_derivative,
                       _mean_slope_quotient(torch.special.erf, _erf_derivative, _erf_tail)),
     "softplus": Activation("softplus", None, 1.0, False, r"\log(1+e^u)", softplus, torch.sigmoid,

@@ -3,6 +3,7 @@ r"""Dense random layers and their initializations (Part I, *Layer maps and the d
 from __future__ import annotations
 
 import math
+from numbers import Real
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def resolve_weight_std(weight_std: float | str, *, activation: str | activations
     """
     unit = activations.get(activation, slope)
     if not isinstance(weight_std, str):
-        wrong = isinstance(weight_std, bool) or not isinstance(weight_std, (int, float)) or not 0 < weight_std < math.inf
+        wrong = isinstance(weight_std, bool) or not isinstance(weight_std, Real) or not 0 < weight_std < math.inf
         if wrong:
             raise ValueError(f"weight_std must be positive or one of {', '.join(map(repr, INITIALIZATIONS))}; got {weight_std!r}")
         return float(weight_std)
@@ -149,7 +150,8 @@ class Dense(Layer):
         return Dense(self.width, self.activation, std, "torch" if self._torch_bias else self.bias_std, self.weights, fan_in=fan_in)
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"activation": self.activation.name, "slope": self.activation.slope}
+        told = super().describe() | {"activation": self.activation.name, "slope": self.activation.slope}
+        return told | {"bias_std": "torch"} if self._torch_bias else told
 
     def _bias(self, generator, batch, dtype, device) -> Tensor | None:
         if self.bias_std == 0:

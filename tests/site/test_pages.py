@@ -35,7 +35,7 @@ SILENT = """() => [...document.images].filter((i) => !(i.getAttribute("alt") ?? 
   .concat([...document.querySelectorAll("svg[role=img]")].filter((s) => !s.getAttribute("aria-label") && !s.querySelector("title")
   && !s.getAttribute("aria-labelledby")).map((s) => s.outerHTML.slice(0, 120)))"""
 NAMED_LIKE_A_FILE = """() => [...document.images].map((i) => i.alt).filter((a) => /[.](png|svg|jpe?g|gif)$/i.test(a))"""
-AXE = """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}))
+AXE = """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"]}))
   .violations.map((v) => `${v.id} (${v.impact}): ` + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | "))"""
 OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 WIDE = """() => [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
