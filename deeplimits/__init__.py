@@ -15,7 +15,7 @@ _HOMES: dict[str, str | None] = {
     "layers": None, "meanfield": None, "metrics": None, "moments": None, "plots": None,
     "check_semi_invariance": "metrics", "explore": "explorer", "simulate": "engine",
 } | dict.fromkeys((
-    "Attention", "Averaged", "BiMap", "Chain", "CircularConv1d", "CircularConv2d", "Congruence", "Contraction", "Dense", "Dropout",
+    "Attention", "Averaged", "BiMap", "Chain", "CircularConv1d", "CircularConv2d", "Congruence", "Contraction", "Dense", "Dropout", "Fixed",
     "Function", "GradientStep", "KleinAffine", "Layer", "LayerMap", "MatrixPower", "MaxPlus", "Positive", "ReEig", "Residual",
     "Softmax", "Stationary", "Translation"), "layers")
 

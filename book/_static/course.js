@@ -13,11 +13,17 @@ addEventListener("DOMContentLoaded", () => {
     bar.setAttribute("role", "region");
     bar.setAttribute("aria-label", "Book");
   }
-  // What scrolls must be reachable by keyboard (the theme does this for code and outputs).
-  const reach = () => document.querySelectorAll(".pst-scrollable-table-container, div.math").forEach((box) => {
-    if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
-    else box.removeAttribute("tabindex");
-  });
+  for (const fold of document.querySelectorAll(".bd-sidebar-primary details > summary")) {
+    fold.setAttribute("aria-label", "Pages under " + (fold.closest("li")?.querySelector("a")?.textContent.trim() ?? "this one"));
+  }
+  // What scrolls must be reachable by keyboard; the theme looks at code only, and only some time after a change of width.
+  const reach = () => {
+    const boxes = [...document.querySelectorAll(".pst-scrollable-table-container, div.math, pre, div.cell_output > .output")];
+    const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth);      // read all, then write: one layout, not one a box
+    boxes.forEach((box, k) => {
+      if (scrolls[k] !== (box.tabIndex === 0)) scrolls[k] ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+    });
+  };
   window.MathJax?.startup?.promise ? MathJax.startup.promise.then(reach) : addEventListener("load", reach);
   addEventListener("resize", reach);
 });

@@ -121,10 +121,11 @@ def predict(
 
     Needs the logarithm of the distance to be a sum with mean :math:`\lambda < 0` and variance :math:`s^2` per layer.
     This holds exactly for bias-free *linear* layers, where the difference itself passes through the layers. For other
-    bias-free homogeneous layers two generic inputs become parallel while their lengths differ, so the distance
-    follows the lengths; it holds up to a bounded start-up term, negligible for small thresholds, and given survival if
-    the units can die. It is *not* the rate of two inputs of equal length and nearly equal direction: for those, and
-    for layers with biases or other activations, pass the measured ``exponent``.
+    bias-free homogeneous layers the length of a *small* difference takes the same random walk as the length of a
+    point, whatever its direction, so it holds up to a bounded start-up term, negligible for small thresholds, and given
+    survival if the units can die. The *angle* of two inputs has a rate of its own
+    (:func:`deeplimits.ergodic.angle_collapse_exponent`). For layers with biases or other activations pass the measured
+    ``exponent``.
 
     Args:
         layer: a random layer with a closed-form exponent (:func:`deeplimits.ergodic.lyapunov_exponent`); ignored (may

@@ -79,7 +79,7 @@ def _split(x: Tensor, d: Tensor, state: State, homogeneous: bool, parallel: Tens
     share = (d @ x.mT).squeeze(-1).to(kind) / safe / safe
     across = torch.addcmul(d, share.neg().to(x.dtype).unsqueeze(-1), x)
     if parallel is not None:
-        across = across * (~parallel).to(x.dtype).unsqueeze(-1)
+        across.mul_((~parallel).to(x.dtype).unsqueeze(-1))
     across_size, along_size = _length(across, kind), share * norm
     log_scale, log_ratio, log_gap = state.log_scale, state.log_ratio, state.log_gap
     if homogeneous:
@@ -94,7 +94,7 @@ def _split(x: Tensor, d: Tensor, state: State, homogeneous: bool, parallel: Tens
         log_scale, log_ratio, log_gap = log_scale + torch.log(unit), log_ratio + growth, log_gap - growth - torch.log(unit)
     size = torch.hypot(along_size, across_size)
     safe_size = size.clamp_min(tiny)
-    return State(x, across * safe_size.reciprocal().to(x.dtype).unsqueeze(-1), log_scale, log_ratio, log_gap + torch.log(size), norm,
+    return State(x, across.mul_(safe_size.reciprocal().to(x.dtype).unsqueeze(-1)), log_scale, log_ratio, log_gap + torch.log(size), norm,
                  along_size / safe_size, across_size / safe_size, state.dead)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .cones import birkhoff_bound, furstenberg_exponent, maxplus_drift
+from .cones import birkhoff_bound, cone_distances, furstenberg_exponent, maxplus_drift
 from .drifts import Estimate, drift, drift_curve, running_exponent, successive_distances
 from .exponents import (
     LyapunovExponent,
@@ -23,6 +23,7 @@ __all__ = [
     "angle_collapse_exponent",
     "angle_collapse_variance",
     "birkhoff_bound",
+    "cone_distances",
     "critical_weight_std",
     "drift",
     "drift_curve",

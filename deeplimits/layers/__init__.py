@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deeplimits.layers.attention import Attention, Softmax
 from deeplimits.layers.base import Function, Layer, LayerMap
-from deeplimits.layers.compose import Chain, Stationary
+from deeplimits.layers.compose import Chain, Fixed, Stationary
 from deeplimits.layers.contraction import Contraction, Dropout, KleinAffine
 from deeplimits.layers.convolution import CircularConv1d, CircularConv2d, spectral_norm, zero_padded_bound
 from deeplimits.layers.dense import Dense
@@ -23,6 +23,7 @@ __all__ = [
     "Contraction",
     "Dense",
     "Dropout",
+    "Fixed",
     "Function",
     "GradientStep",
     "KleinAffine",

@@ -2,14 +2,14 @@ r"""Chains of layers, and stationary sequences that are not independent (Part II
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from deeplimits import _checks
 from deeplimits.layers._maps import layer_argument
-from deeplimits.layers.base import Layer, LayerMap, uniform
+from deeplimits.layers.base import Function, Layer, LayerMap, uniform
 from deeplimits.layers.contraction import DropoutMap
 
 Tensor = torch.Tensor
@@ -150,6 +150,39 @@ def _last_support(supports: Sequence[Support], x: Tensor, d: Tensor, current: bo
         first = torch.where(same_ray, single & first.any(-1, keepdim=True), first)
         other = torch.where(same_ray, single & other.any(-1, keepdim=True), other) & b.any(-1, keepdim=True)
     return first, other
+
+
+class Fixed(Layer):
+    r"""A given map in every layer of every network; a component for :class:`Stationary`, which draws from several.
+
+    Args:
+        function: the map T, from points ``(..., N)`` to points ``(..., N)``.
+        width: the size N.
+        homogeneous: whether :math:`T(tx) = tT(x)` for :math:`t > 0`.
+        metrics: names of the metrics that T does not increase, if known.
+
+    Raises:
+        TypeError: ``function`` is not callable.
+
+    Example:
+        >>> halving = Stationary([Fixed(lambda x: x / 2, 1), Fixed(lambda x: x / 2 + 0.5, 1)], [[0.5, 0.5], [0.5, 0.5]])
+        >>> T = halving.sample(torch.Generator().manual_seed(0), samples=4)
+        >>> sorted(set(T(torch.zeros(4, 1, 1)).flatten().tolist()))
+        [0.0, 0.5]
+    """
+
+    formula = r"x \mapsto T(x)"
+
+    def __init__(self, function: Callable[[Tensor], Tensor], width: int, *, homogeneous: bool = False, metrics: Sequence[str] = ()):
+        if not callable(function):
+            raise TypeError(f"function must map points (..., N) to points (..., N); got {type(function).__name__}")
+        self._function = function
+        self.width = self.fan_in = _checks.integer("width", width)
+        self.homogeneous = self.fixes_zero = bool(homogeneous)
+        self.metrics = tuple(metrics)
+
+    def _sample(self, generator, samples, dtype, device, state) -> Function:
+        return Function(self._function)
 
 
 class Stationary(Layer):

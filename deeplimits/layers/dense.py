@@ -295,6 +295,7 @@ class LawMap(LayerMap):
         else:
             q = self._directions(2)
             norm, along, across = (self.layer.gain * n.to(q.dtype).unsqueeze(-1) for n in norms)
-            base = q[..., :1, :]
-            first, rest = norm * base, torch.addcmul(along * base, across, q[..., 1:, :])
+            first, rest = q[..., :1, :], q[..., 1:, :]
+            rest.mul_(across).addcmul_(along, first)  # in place: these draws are ours, and used once
+            first.mul_(norm)
         return _respond(self, self.layer.activation, self._finish(first), rest, log_scale)

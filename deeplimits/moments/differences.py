@@ -84,7 +84,7 @@ def difference_moment(
     *,
     log_rho: float | None = None,
 ) -> float:
-    r"""The factor by which an activation changes a mean squared difference,
+    r"""The factor by which an activation changes a mean squared difference.
 
     .. math:: \frac{E(\varphi(u)-\varphi(v))^2}{E(u-v)^2}, \qquad
        \operatorname{Var} u = \operatorname{Var} v = q,\ \operatorname{Corr}(u,v) = 1-\rho,

@@ -26,7 +26,7 @@ TABLE = [
 ]
 
 
-@pytest.mark.statement("thm-tv-cutoff")
+@pytest.mark.statement("thm-gaussian-chain-cutoff")
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"N{row[0]}")
 def test_total_variation_table(row):
     width, depth, crossings, value = row
@@ -38,7 +38,7 @@ def test_total_variation_table(row):
     assert [chain.depth_at(p) for p in (0.75, 0.5, 0.25)] == pytest.approx(crossings, abs=tolerance)
 
 
-@pytest.mark.statement("thm-tv-cutoff")
+@pytest.mark.statement("thm-gaussian-chain-cutoff")
 def test_total_variation_by_noncentral_chi_squared():
     for width in (1, 2, 3, 7, 64, 1000):
         for depth in (0.05, 0.5, 2.0, 9.0, 25.0):
@@ -49,7 +49,7 @@ def test_total_variation_by_noncentral_chi_squared():
             assert cutoff.linear_gaussian_chain(width, 0.9).total_variation(depth) == pytest.approx(exact, abs=1e-11)
 
 
-@pytest.mark.statement("thm-tv-cutoff")
+@pytest.mark.statement("thm-gaussian-chain-cutoff")
 def test_total_variation_by_simulation_and_in_one_dimension():
     width, depth, rng = 50, 15, np.random.default_rng(0)
     s = 0.9 ** (2 * depth)
@@ -64,7 +64,7 @@ def test_total_variation_by_simulation_and_in_one_dimension():
     assert cutoff.linear_gaussian_chain(1, 0.5).total_variation(1) == pytest.approx(plain, abs=1e-8)
 
 
-@pytest.mark.statement("thm-tv-cutoff")
+@pytest.mark.statement("thm-gaussian-chain-cutoff", "prop-profile-limits")
 def test_limit_profiles():
     chain = cutoff.linear_gaussian_chain(10**8, 0.9)
     for c in (-1.0, 0.0, 1.5):
@@ -121,7 +121,7 @@ def test_annealed_table():
     assert (cutoff.annealed_limit(0.9, 0), cutoff.annealed_limit(0.9, 1e6)) == (1.0, 0.0)
 
 
-@pytest.mark.statement("prop-death")
+@pytest.mark.statement("prop-relu-death")
 def test_death_of_relu_networks():
     for width, value in ((2, 0.05631), (3, 0.26308), (4, 0.52446)):
         assert cutoff.relu_alive(width, 10) == pytest.approx(value, abs=6e-6)

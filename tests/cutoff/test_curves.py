@@ -42,7 +42,7 @@ def test_envelope():
         cutoff.envelope(xr.DataArray([1.0], dims="x"))
 
 
-@pytest.mark.statement("prop-no-cutoff-reciprocal")
+@pytest.mark.statement("prop-critical-no-cutoff")
 def test_known_relative_widths():
     l = np.arange(6000)
     death = cutoff.locate(curve(np.exp(-l / 700), l))

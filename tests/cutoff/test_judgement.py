@@ -42,7 +42,7 @@ def test_contracting_layers_have_a_cutoff():
     assert all(abs(trend.limit) < 0.02 for trend in verdict.trends)
 
 
-@pytest.mark.statement("thm-tv-cutoff")
+@pytest.mark.statement("thm-gaussian-chain-cutoff")
 def test_total_variation_has_a_cutoff_along_the_width():
     widths = [4**k for k in range(2, 13)]
     verdict = cutoff.verdict(exact_family("width", widths, lambda n, p: cutoff.linear_gaussian_chain(n, 0.9).depth_at(p)))
@@ -59,14 +59,14 @@ def test_annealed_law_has_none():
     assert verdict == "no cut-off" and "does not diverge" in verdict.evidence
 
 
-@pytest.mark.statement("prop-death")
+@pytest.mark.statement("prop-relu-death")
 def test_death_has_none():
     verdict = cutoff.verdict(exact_family("width", [4, 5, 6, 8, 10], cutoff.relu_death_depth))
     assert verdict == "no cut-off"
     assert verdict.trends[0].limit == pytest.approx(cutoff.EXPONENTIAL_RELATIVE_WIDTH, rel=1e-6)
 
 
-@pytest.mark.statement("prop-no-cutoff-reciprocal")
+@pytest.mark.statement("prop-critical-no-cutoff")
 def test_critical_angles_have_none():
     table, profiles = {1.0: 2.873, 0.1: 2.679, 0.01: 2.668, 0.001: 2.667}, {}
     for theta in (1.0, 0.3, 0.1, 0.01, 0.001):

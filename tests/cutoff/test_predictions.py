@@ -115,7 +115,7 @@ def test_relu_prediction_is_given_survival():
     assert float(found.survival(10, given_survival=False)) == pytest.approx(float(found.survival(10)) * cutoff.relu_alive(4, 10), rel=1e-12)
 
 
-@pytest.mark.statement("prop-death")
+@pytest.mark.statement("prop-relu-death")
 @pytest.mark.parametrize("width", [2, 3, 4])
 def test_death_of_simulated_networks(width):
     samples, depth = 3000, 6 * 2**width

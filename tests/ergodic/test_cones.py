@@ -57,7 +57,7 @@ def test_furstenberg_against_eigenvalues_and_simulation():
     assert_within_errors(found.values[0], found.se[0], ergodic.furstenberg_exponent(pair.numpy(), [0.7, 0.3]))
 
 
-@pytest.mark.statement("thm-birkhoff-rate")
+@pytest.mark.statement("thm-birkhoff")
 def test_birkhoff_coefficient():
     one = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64, device="cpu")
     found = ergodic.birkhoff_bound(lambda generator, samples: one.expand(samples, 2, 2), 2)

@@ -61,7 +61,7 @@ def test_second_exponent_is_first_plus_angle_collapse(slope, weights):
     assert_within_errors(found.values[1], found.se[1], first + ergodic.angle_collapse_exponent(12, slope, weights))
 
 
-@pytest.mark.statement("prop-death")
+@pytest.mark.statement("prop-relu-death")
 def test_relu_spectrum_is_given_survival():
     found = ergodic.lyapunov_spectrum(Dense(8), depth=50, samples=400, count=2, burn=0)
     assert_within_errors(found.values[0], found.se[0], ergodic.lyapunov_exponent(Dense(8)).value)
@@ -76,7 +76,7 @@ def test_lost_rank_is_minus_infinity():
     assert np.isneginf(found.values[1:]).all() and (found.se[1:] == 0).all()
 
 
-@pytest.mark.statement("thm-birkhoff-rate")
+@pytest.mark.statement("prop-positive-gap")
 def test_positive_products():
     found = ergodic.lyapunov_spectrum(Positive(4), depth=300, samples=200, count=2, burn=20)
     assert_within_errors(found.values[0], found.se[0], 1.38357, 0.00016)

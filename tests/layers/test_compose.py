@@ -160,3 +160,18 @@ def test_one_active_unit_puts_two_inputs_on_a_ray():
     truth = ((y > 0) | (z > 0)).sum(-1) == 1
     truth &= (y > 0).any(-1) & (z > 0).any(-1)
     assert torch.equal(parallel, truth) and truth.any()
+
+
+def test_fixed_maps_alternate_by_the_hidden_chain():
+    parts = [L.Fixed(lambda x: x + 1, 2), L.Fixed(lambda x: -x, 2, metrics=("lp(2)",))]
+    layer = L.Stationary(parts, [[0.0, 1.0], [1.0, 0.0]])
+    state, x = layer.start(rng(), 50), torch.zeros(50, 1, 2, dtype=F64, device="cpu")
+    for _ in range(2):
+        x = layer.sample(rng(), samples=50, dtype=F64, state=state)(x)
+        state = layer.advance(state, rng())
+    first = layer.start(rng(), 50) == 0  # +1 then minus, or minus then +1
+    assert torch.equal(x[first], -torch.ones_like(x[first])) and torch.equal(x[~first], torch.ones_like(x[~first]))
+    y, d = parts[1].sample(samples=1, dtype=F64).pair(x[:1], torch.ones_like(x[:1]), torch.zeros(1, 1, dtype=F64, device="cpu"))
+    assert torch.equal(d, -torch.ones_like(d))
+    with pytest.raises(TypeError, match="function"):
+        L.Fixed(3, 2)
