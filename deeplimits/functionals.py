@@ -1,4 +1,4 @@
-r"""Metric functionals: distance seen from infinity (Part II, *Metric functionals and the non-commutative ergodic theorem*).
+r"""Metric functionals: distance seen from infinity (Part II, *Metric functionals and the ergodic theorem*).
 
 A metric functional (horofunction) is a limit of distances, normalized at a base point:
 

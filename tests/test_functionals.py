@@ -65,6 +65,7 @@ def test_errors_fall_like_one_over_t(name):
     torch.testing.assert_close(2 * far - near, h(x), rtol=0, atol=0.1)
 
 
+@pytest.mark.statement("prop-functional-bounds")
 @PROPERTY
 @given(seed=st.integers(0, 10**6))
 def test_no_steeper_than_the_distance(case, seed):
@@ -73,6 +74,7 @@ def test_no_steeper_than_the_distance(case, seed):
     assert ((h(x) - h(y)).abs() <= h.metric(x, y) + 1e-9).all()
 
 
+@pytest.mark.statement("prop-functional-bounds")
 def test_zero_at_the_base_and_steepest_along_the_ray(case):
     h = case[0]
     assert float(h(h.base)) == pytest.approx(0, abs=1e-14)
@@ -107,6 +109,7 @@ def finite_spd(t):
     return math.hypot(top, log_det - top) - t
 
 
+@pytest.mark.statement("prop-spd-functional")
 def test_spd_reference():
     h = functionals.spd(torch.diag(vector(1.0, -1.0)))
     assert float(h(A)) == pytest.approx(0.4156279366, abs=6e-11)
@@ -117,6 +120,7 @@ def test_spd_reference():
     assert 2 * finite_spd(600.0) - finite_spd(300.0) == pytest.approx(float(h(A)), abs=1e-5)
 
 
+@pytest.mark.statement("prop-spd-functional")
 def test_spd_by_trailing_minors():
     """The Cholesky route against determinants, in a turned basis."""
     generator = torch.Generator().manual_seed(3)
@@ -129,6 +133,7 @@ def test_spd_by_trailing_minors():
     assert float(functionals.spd(basis @ torch.diag(x) @ basis.T)(a)) == pytest.approx(reference, rel=1e-10)
 
 
+@pytest.mark.statement("prop-spd-functional")
 def test_spd_with_equal_eigenvalues_is_continuous_and_exact():
     a = metrics.affine_invariant.sample(1, 3, torch.Generator().manual_seed(4))[0]
     exact = functionals.spd(torch.diag(vector(1.0, 1.0, -1.0)))(a)

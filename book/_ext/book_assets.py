@@ -4,6 +4,7 @@
 - The theme sends 800 kB of icons, as a script and as fonts; the fonts are cut down to the icons in use.
 - The explorers' script goes to the pages that hold an explorer.
 - The theme's live-code scripts (unused, and fetched from elsewhere) go.
+- The index of the search goes to the search page alone, not to every page.
 """
 from __future__ import annotations
 
@@ -112,10 +113,22 @@ def slim_icons(out: Path):
         source_map.unlink()
 
 
+SEARCH_SCRIPT = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>')
+
+
+def only_search_searches(out: Path):
+    """The theme's template puts the search index into every page; no page but one uses it."""
+    for page in out.rglob("*.html"):
+        text = page.read_text(encoding="utf8")
+        if page.name != "search.html" and SEARCH_SCRIPT.search(text):
+            page.write_text(SEARCH_SCRIPT.sub("", text), encoding="utf8")
+
+
 def finish(app, exception):
     if exception is None and app.builder.format == "html":
         copy_mathjax(Path(app.outdir) / "_static")
         slim_icons(Path(app.outdir))
+        only_search_searches(Path(app.outdir))
 
 
 def setup(app):

@@ -56,6 +56,7 @@ def choose(app, config):
 
 def setup(app):
     os.environ["DEEPLIMITS_STATIC"] = "1"       # kernels inherit it: explorers are figures, not widgets
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # small tensors lose more to waiting threads than they gain; simulate has its own
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     sys.path.insert(0, str(ROOT))               # the API pages document the package beside the book

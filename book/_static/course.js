@@ -25,7 +25,12 @@ addEventListener("DOMContentLoaded", () => {
     });
   };
   window.MathJax?.startup?.promise ? MathJax.startup.promise.then(reach) : addEventListener("load", reach);
-  addEventListener("resize", reach);
+  // The sidebar slides after a change of width: look again when the text has its final width, and after the theme has looked.
+  let waiting;
+  const later = () => { clearTimeout(waiting); waiting = setTimeout(reach, 350); };
+  const text = document.querySelector("article") ?? document.body;
+  new ResizeObserver(later).observe(text);
+  addEventListener("resize", later);
 });
 // On paper everything is unfolded.
 addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((d) => { d.open = true; d.dataset.printed = ""; }));

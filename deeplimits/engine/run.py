@@ -3,6 +3,7 @@ r"""One function runs every experiment: an ensemble of random networks, watched 
 from __future__ import annotations
 
 import json
+import os
 import platform
 import threading
 from collections.abc import Callable, Sequence
@@ -282,17 +283,22 @@ def _execute(plan: Plan, progress: bool) -> tuple[dict[str, np.ndarray], np.ndar
     return results, done
 
 
+def _cores() -> int:
+    """The cores this process may use. Not torch's number of threads: blocks run side by side, their kernels on one thread."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _supervise(work: Callable[[int], None], plan: Plan, ticks: list[int], stop: threading.Event, progress: bool) -> None:
     """One thread a core on a CPU, each with single-threaded kernels: blocks are independent, so results do not change."""
     from tqdm import tqdm
 
-    cores = torch.get_num_threads()
+    threads = torch.get_num_threads()
     on_cpu = plan.x0.device.type == "cpu"
     layers = int(plan.record[-1]) if plan.order == "forward" else int(plan.record.sum())
     if on_cpu:
         torch.set_num_threads(1)
     bar = tqdm(total=layers * len(plan.blocks), unit="layer", delay=2.0, disable=not progress, desc="simulate")
-    pool = ThreadPoolExecutor(max_workers=max(1, min(cores, len(plan.blocks)) if on_cpu else 1))
+    pool = ThreadPoolExecutor(max_workers=min(_cores(), len(plan.blocks)) if on_cpu else 1)
     try:
         waiting = {pool.submit(work, index) for index in range(len(plan.blocks))}
         while waiting:
@@ -309,7 +315,7 @@ def _supervise(work: Callable[[int], None], plan: Plan, ticks: list[int], stop: 
         pool.shutdown(wait=True, cancel_futures=True)
         bar.close()
         if on_cpu:
-            torch.set_num_threads(cores)
+            torch.set_num_threads(threads)
 
 
 def _dataset(plan: Plan, results: dict[str, np.ndarray], done: np.ndarray) -> xarray.Dataset:

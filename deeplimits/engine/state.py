@@ -84,8 +84,9 @@ def _split(x: Tensor, d: Tensor, state: State, homogeneous: bool, parallel: Tens
     log_scale, log_ratio, log_gap = state.log_scale, state.log_ratio, state.log_gap
     if homogeneous:
         # Only directions matter: where the angle is not wide, the part along x becomes a change of the ratio of norms.
-        radial = torch.exp(log_gap) * share
-        narrow = radial > -0.5
+        # A much shorter input at a small angle counts too: left in the difference, its length would drown the angle.
+        radial, aside = torch.exp(log_gap) * share, torch.exp(log_gap) * across_size / safe
+        narrow = (radial > -0.5) | (1 + radial > (0.5 * aside).clamp_min(16 * torch.finfo(x.dtype).eps))
         growth = torch.log1p(torch.where(narrow, radial, torch.zeros_like(radial)))
         along_size = torch.where(narrow, torch.zeros_like(along_size), along_size)
         # Units of |x|; a dead network keeps its units and has norm zero.

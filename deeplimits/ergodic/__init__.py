@@ -14,6 +14,7 @@ from .exponents import (
     newman_variances,
     spd_drift,
 )
+from .horofunctions import followed_functional
 from .spectra import LyapunovSpectrum, lyapunov_spectrum, product_log_singular_values
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "critical_weight_std",
     "drift",
     "drift_curve",
+    "followed_functional",
     "furstenberg_exponent",
     "lyapunov_exponent",
     "lyapunov_spectrum",

@@ -141,8 +141,8 @@ def cone_distances(layer: Any, x0: Tensor, depth: int, samples: int = 100, seed:
 
     depth, samples = _checks.integer("depth", depth), _checks.integer("samples", samples)
     x, d, scale = _pair_of_points(x0, samples)
-    ahead = torch.zeros(samples, 1, dtype=torch.float64)  # log of the size of the second point over that of the first
-    state, logs, guarantee = None, [_log_lengths(x, d, scale, ahead)], [torch.zeros(samples, dtype=torch.float64)]
+    ahead = torch.zeros(samples, 1, dtype=torch.float64, device="cpu")  # log of the size of the second point over that of the first
+    state, logs, guarantee = None, [_log_lengths(x, d, scale, ahead)], [torch.zeros(samples, dtype=torch.float64, device="cpu")]
     for l in range(1, depth + 1):
         generator = stream(seed, l, 0, torch.device("cpu"))
         if isinstance(layer, Layer):
@@ -157,7 +157,7 @@ def cone_distances(layer: Any, x0: Tensor, depth: int, samples: int = 100, seed:
         if not bool((torch.isfinite(x) & (x > 0)).all()):
             raise ValueError(f"the orbit must stay positive and finite; it left the range of floats at depth {l}: take fewer layers")
         logs.append(_log_lengths(x, d, scale, ahead))
-        step = _log_coefficient(drawn.weight) + math.log(abs(drawn.power)) if linear else torch.full((samples,), math.nan)
+        step = _log_coefficient(drawn.weight) + math.log(abs(drawn.power)) if linear else torch.full((samples,), math.nan, device="cpu")
         guarantee.append(guarantee[-1] + step)
     hilbert, thompson = (torch.stack(part, 1) for part in zip(*logs, strict=True))
     data = {"log_hilbert": (hilbert, "log Hilbert distance"), "log_thompson": (thompson, "log Thompson distance")}
@@ -173,7 +173,7 @@ def _pair_of_points(x0: Any, samples: int) -> tuple[Tensor, Tensor, Tensor]:
     if x0.ndim != 2 or len(x0) != 2 or not bool((x0 > 0).all()) or bool((x0[0] == x0[1]).all()):
         raise ValueError(f"x0 must be two different points with positive coordinates, shape (2, N); got {x0.tolist()}")
     x = x0[0].expand(samples, 1, -1)
-    d, scale = _unit((x0[1] - x0[0]).expand(samples, 1, -1), torch.zeros(samples, 1, dtype=torch.float64))
+    d, scale = _unit((x0[1] - x0[0]).expand(samples, 1, -1), torch.zeros(samples, 1, dtype=torch.float64, device="cpu"))
     return x, d, scale
 
 

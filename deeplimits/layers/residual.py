@@ -130,7 +130,7 @@ class Residual(_Combination):
 class Averaged(_Combination):
     r"""An averaged layer :math:`x \mapsto (1-t)\,x + t\,T(x)`, :math:`0 \le t \le 1`.
 
-    It increases no norm distance that T does not increase, by convexity of the norm.
+    It increases no norm distance that T does not increase, by convexity of the norm, and Thompson's distance no more than T.
 
     Args:
         inner: the layer T, with output as wide as its input.
@@ -156,7 +156,7 @@ class Averaged(_Combination):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(name for name in self.inner.metrics if name.startswith("lp("))
+        return tuple(name for name in self.inner.metrics if name.startswith("lp(") or name == "thompson")
 
     def _mix(self) -> tuple[float, float]:
         return 1 - self.t, self.t

@@ -204,12 +204,16 @@ class _Climb:
         self.start = (u[top], v[top], values[top])
 
     def special(self, u: torch.Tensor) -> torch.Tensor:
-        """One coordinate alone, random signs, or a constant, in turn."""
+        """One coordinate alone, random signs, or a constant with a little noise, in turn.
+
+        The noise keeps apart two points that a pseudo-metric identifies, such as the multiples of a positive vector.
+        """
         signs = self.normal(u).sign()
         flat = self.normal(u).flatten(1)
         single = (flat == flat.amax(1, keepdim=True)).to(u.dtype).reshape(u.shape)
         kind = (torch.arange(len(u), device=u.device) // 3) % 3
-        return torch.where(_like(kind == 0, u), single, torch.where(_like(kind == 1, u), signs, torch.ones_like(u)))
+        constant = 1 + 10 ** self.uniform(u, -5.0, -1.0) * self.normal(u)
+        return torch.where(_like(kind == 0, u), single, torch.where(_like(kind == 1, u), signs, constant))
 
     def climb(self, steps: int) -> None:
         """From the worst random pairs: gradient steps, random moves and dual jumps in turn, keeping what is worse."""

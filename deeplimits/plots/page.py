@@ -138,7 +138,7 @@ def _inline(svg: str, alt: str) -> str:
     """Matplotlib's SVG as an element for a page: described, with ids of its own, in the colour of the text."""
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*|<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", svg, flags=re.S)
-    svg = re.sub(r'(?<= d=")[^"]*', lambda m: re.sub(r"\d+\.\d{3,}", lambda n: f"{float(n[0]):.2f}".rstrip("0").rstrip("."), m[0]), svg)
+    svg = re.sub(r'(?<= d=")[^"]*', lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0]), svg)
     svg = re.sub(INK, "currentColor", svg, flags=re.I)
     mark = "f" + hashlib.sha256((svg + alt).encode()).hexdigest()[:8]
     svg = re.sub(r'\bid="', f'id="{mark}-', svg)
