@@ -12,10 +12,10 @@ from pathlib import Path
 
 import torch
 
-from . import engine
+from . import engine, studies
 from .harness import Result, table
 
-CASES = [*engine.CASES]
+CASES = [*engine.CASES, *studies.CASES]
 OUTPUT = Path(__file__).resolve().parents[2] / "_build" / "benchmarks.json"
 
 
