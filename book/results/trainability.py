@@ -5,7 +5,7 @@ Two runs, each with several seeds, all networks of one depth trained at once as 
 - ``accuracy``: initializations against depths 2 to 80;
 - ``family``: ordered tanh layers with σ_b = 0.05 and five values of σ_w, on a finer grid of depths.
 
-Adam, rate 1e-3, 100 steps of 128 images, readout of variance 1/width, no learning-rate search. Some minutes on one core:
+Adam, rate 1e-3, 100 steps of 128 images, readout of variance 1/width, no learning-rate search. About two minutes on one core:
 
     .venv/bin/python book/results/trainability.py
 

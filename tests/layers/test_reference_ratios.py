@@ -101,7 +101,7 @@ def test_orthogonal_layers():
 def test_averaged_of_an_isometry():
     T = L.Averaged(L.Dense(4, "identity", 1.0, weights="orthogonal"), t=0.5)
     assert worst(T, metrics.lp(2), 4, vectors) <= 1 + 1e-9
-    assert L.Averaged(L.Positive(4)).metrics == ("thompson",)  # balls of the Hilbert distance are not convex in the norm's sense
+    assert L.Averaged(L.Positive(4)).metrics == ("thompson",)  # a multiple of x is the same point for Hilbert's distance, until it is averaged
 
 
 def test_dropout_ratios():
