@@ -36,7 +36,7 @@ SILENT = """() => [...document.images].filter((i) => !(i.getAttribute("alt") ?? 
   && !s.getAttribute("aria-labelledby")).map((s) => s.outerHTML.slice(0, 120)))"""
 NAMED_LIKE_A_FILE = """() => [...document.images].map((i) => i.alt).filter((a) => /[.](png|svg|jpe?g|gif)$/i.test(a))"""
 # Inside a described picture and inside a formula no reader meets a part by itself; they are two thirds of a page's nodes.
-STRIP = """() => document.querySelectorAll("svg[role=img], mjx-container").forEach((n) => n.replaceChildren())"""
+STRIP = """() => document.querySelectorAll("svg[role=img], mjx-container").forEach((n) => n.replaceChildren(n.localName === "svg" ? "" : "x"))"""
 AXE = """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"]}))
   .violations.map((v) => `${v.id} (${v.impact}): ` + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | "))"""
 OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
