@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,3 +38,18 @@ def _same_defaults() -> Iterator[None]:
     torch.set_default_dtype(before[0])
     torch.set_grad_enabled(before[1])
     assert after == before, f"the test left torch's defaults changed: {before} -> {after}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """One headless browser for all tests of a worker."""
+    from tests.site import browser as tools
+
+    path = tools.executable()
+    if path is None:
+        tools.lacking("no Chromium on this machine (looked for " + ", ".join(tools.BROWSERS) + ")")
+    sync_api = pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=tools.FLAGS)
+        yield browser
+        browser.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pydata_sphinx_theme
 from docutils import nodes
-from fontTools import subset                    # writing woff2 needs the package brotli
+from fontTools import subset  # writing woff2 needs the package brotli
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -98,7 +98,7 @@ def _backward_pass(layer: Congruence, last: int, samples: int, seed: int) -> tup
 def _weights(exponents: Any, logs: np.ndarray) -> np.ndarray:
     """The eigenvalues x of the direction, of norm one, shape (samples, N)."""
     x = logs.mean(1) if exponents is None else np.broadcast_to(np.asarray(exponents, dtype=float), (len(logs), np.size(exponents)))
-    if x.shape[1] != logs.shape[-1] or (np.diff(x) > 0).any() and exponents is not None:
+    if x.shape[1] != logs.shape[-1] or ((np.diff(x) > 0).any() and exponents is not None):
         raise ValueError(f"exponents must be {logs.shape[-1]} numbers, largest first; got {exponents!r}")
     norm = np.linalg.norm(x, axis=1, keepdims=True)
     if not (norm > 0).all():

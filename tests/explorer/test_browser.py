@@ -44,18 +44,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    path = tools.executable()
-    if path is None:
-        tools.lacking("no Chromium on this machine (looked for " + ", ".join(tools.BROWSERS) + ")")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=tools.FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def visit(chromium: Any, base: str) -> Iterator[tools.Visit]:
     """A page with the network closed; at its end the console must be clean."""

@@ -11,9 +11,10 @@ import subprocess
 import tarfile
 import tempfile
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import pytest
 
@@ -131,7 +132,7 @@ class Visit:
         self.page.evaluate(SETTLED)
         return self.page
 
-    def __enter__(self) -> "Visit":
+    def __enter__(self) -> Visit:
         return self
 
     def __exit__(self, *details: Any) -> None:

@@ -1,8 +1,9 @@
-"""One server and one browser for all site tests of a worker."""
+"""One server for all site tests of a worker, and pages under observation."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -14,18 +15,6 @@ def site_url() -> Iterator[str]:
     tools.need_site()
     with tools.served(tools.SITE) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Any]:
-    path = tools.executable()
-    if path is None:
-        tools.lacking("no Chromium on this machine (looked for " + ", ".join(tools.BROWSERS) + ")")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=tools.FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_no_pair_beats_the_coefficient_and_some_pair_attains_it(spread):
                     if i == k or j == l:
                         continue
                     at = torch.full((3,), 1e-9, dtype=F64)
-                    at[j], at[l] = torch.exp((-logs[[i, k], j].sum() / 2)), torch.exp((-logs[[i, k], l].sum() / 2))
+                    at[j], at[l] = torch.exp(-logs[[i, k], j].sum() / 2), torch.exp(-logs[[i, k], l].sum() / 2)
                     moved = at.clone()
                     moved[j] *= 1 + 1e-4
                     best = max(best, float(metrics.hilbert(w @ at, w @ moved) / math.log(1 + 1e-4)))
