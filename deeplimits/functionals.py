@@ -270,7 +270,7 @@ def hilbert(direction: torch.Tensor, offset: torch.Tensor | None = None) -> Metr
 
     side = high.to(v.dtype) - low.to(v.dtype)
     formula = r"\max_{i \in I} (\log x_i - c_i) + \max_{j \in J} (c_j - \log x_j) - \max_I(-c_i) - \max_J c_j"
-    ray = lambda t: (t * (v - (v.max() + v.min()) / 2) / ((v.max() - v.min()) / 2) + c).exp()  # noqa: E731
+    ray = lambda t: (t * (v - (v.max() + v.min()) / 2) / ((v.max() - v.min()) / 2) + c).exp()
     return MetricFunctional("hilbert", metrics.hilbert, formula, torch.ones_like(v), ray, kernel, (side, c, shift))
 
 
@@ -384,5 +384,5 @@ def spd(direction: torch.Tensor) -> MetricFunctional:
 
     formula = r"-\sum_i x_i \log \frac{\det (K^\top A K)_{\ge i}}{\det (K^\top A K)_{> i}}"
     identity = torch.eye(len(x), dtype=x.dtype, device=x.device)
-    ray = lambda t: torch.linalg.matrix_exp(t * x)  # noqa: E731
+    ray = lambda t: torch.linalg.matrix_exp(t * x)
     return MetricFunctional("spd", metrics.affine_invariant, formula, identity, ray, kernel, (values, basis))

@@ -171,7 +171,7 @@ def test_one_dimensional_moments_against_quadrature(name, q):
     def reference(f):
         cuts = sorted({*(k / math.sqrt(q) for k in KINKS.get(name, [])), 0.0, *(s / math.sqrt(q) for s in (-3, 3)), -1, 1})
         edges = [-12.0, *(c for c in cuts if abs(c) < 12), 12.0]
-        g = lambda z: f(math.sqrt(q) * z, z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)  # noqa: E731
+        g = lambda z: f(math.sqrt(q) * z, z) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
         return sum(quad(g, a, b, epsabs=1e-14, epsrel=1e-12, limit=400)[0] for a, b in itertools.pairwise(edges))
 
     p, d = phi(name), prime(name)
@@ -217,7 +217,7 @@ def test_correlated_moments_against_conditional_quadrature(name, K):
 
     def route(f):
         def inner(u):
-            g = lambda d: f(k / q1 * u + d)  # noqa: E731
+            g = lambda d: f(k / q1 * u + d)
             return moments.gaussian_expectation(g, s * s, breaks=[b - k / q1 * u for b in kinks])
 
         def outer(us):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def followed_functional(
     if not isinstance(layer, Congruence) or layer.width != layer.fan_in:
         raise TypeError(f"layer must be a square Congruence; got {layer!r}")
     listed = [_checks.integer("depths", int(k)) for k in depths]
-    if not listed or any(a >= b for a, b in zip(listed, listed[1:], strict=False)):
+    if not listed or any(a >= b for a, b in pairwise(listed)):
         raise ValueError(f"depths must be one or more increasing numbers; got {listed}")
     samples = _checks.integer("samples", samples)
     logs, frame = _backward_pass(layer, listed[-1] + _checks.integer("extra", extra, minimum=0), samples, seed)

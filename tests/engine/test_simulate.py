@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import json
 import math
+import signal
 import threading
 
 import mpmath
@@ -267,7 +268,15 @@ def test_layers_on_matrices_run_with_callables():
 # --- long runs ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_interrupt_returns_what_was_recorded():
+@pytest.fixture
+def interruptible():
+    """Python's own answer to an interrupt, which a shell switches off for programs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_returns_what_was_recorded(interruptible):
     seen = []
 
     def watch(x):

@@ -171,7 +171,7 @@ def test_fixed_maps_alternate_by_the_hidden_chain():
         state = layer.advance(state, rng())
     first = layer.start(rng(), 50) == 0  # +1 then minus, or minus then +1
     assert torch.equal(x[first], -torch.ones_like(x[first])) and torch.equal(x[~first], torch.ones_like(x[~first]))
-    y, d = parts[1].sample(samples=1, dtype=F64).pair(x[:1], torch.ones_like(x[:1]), torch.zeros(1, 1, dtype=F64, device="cpu"))
+    _, d = parts[1].sample(samples=1, dtype=F64).pair(x[:1], torch.ones_like(x[:1]), torch.zeros(1, 1, dtype=F64, device="cpu"))
     assert torch.equal(d, -torch.ones_like(d))
     with pytest.raises(TypeError, match="function"):
         L.Fixed(3, 2)

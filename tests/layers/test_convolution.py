@@ -53,7 +53,7 @@ def test_fourier_norm_against_power_iteration():
     """3 to 4 channels, 5 by 5 kernel, on 8 by 8 pixels, with torch's own convolution and its transpose."""
     k = kernel(4, 3, 5, 5)
     x = vectors((1,), 192, rng(1)).reshape(1, 3, 8, 8)
-    pad = lambda z: torch.nn.functional.pad(z, (2, 2, 2, 2), mode="circular")  # noqa: E731
+    pad = lambda z: torch.nn.functional.pad(z, (2, 2, 2, 2), mode="circular")
     reference = spectral_norm(k, (8, 8)).item()
     x = x / x.norm()
     for _ in range(400):

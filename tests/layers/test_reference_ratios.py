@@ -283,7 +283,7 @@ def test_frozen_attention_shrinks_spans_by_the_dobrushin_coefficient():
     tau = float(metrics.dobrushin(T.attention()))
     x = vectors((300,), 24, rng(1))
     before, after = x.unflatten(-1, (6, 4)), T(x).unflatten(-1, (6, 4))
-    span = lambda m: m.amax(-2) - m.amin(-2)  # noqa: E731
+    span = lambda m: m.amax(-2) - m.amin(-2)
     assert (span(after) <= tau * span(before) * (1 + 1e-12)).all()
     assert worst(L.Attention(4, 2), metrics.hilbert, 8, cone) <= 1 + 1e-9
 

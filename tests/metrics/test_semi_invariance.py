@@ -80,7 +80,7 @@ def clamp(a):
 
 def test_spd_layers():
     mixing = torch.randn(3, 3, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    congruence = lambda a: mixing @ a @ mixing.mT  # noqa: E731
+    congruence = lambda a: mixing @ a @ mixing.mT
     kept = check_semi_invariance(congruence, m.affine_invariant, samples=500, dim=3, steps=18)
     assert kept.semi_invariant and kept.ratio == pytest.approx(1, abs=1e-6)
     broken = check_semi_invariance(congruence, m.log_euclidean, samples=500, dim=3, steps=18)
@@ -158,7 +158,7 @@ def test_layers_of_the_package():
 
 
 def test_bad_input():
-    identity = lambda x: x  # noqa: E731
+    identity = lambda x: x
     with pytest.raises(ValueError, match="dim must be given with a callable"):
         check_semi_invariance(identity, m.lp(2))
     with pytest.raises(TypeError, match="layer must be a layer"):

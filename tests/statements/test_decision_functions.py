@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import ot
@@ -178,5 +179,5 @@ def test_two_samples_of_one_law_are_at_a_distance():
         d = metrics.wasserstein(*vectors((2, 20, 40), n, rng(7)))
         means.append((float(d.mean()), float(d.std()) / 20**0.5))
     assert means[0][0] > 4 * means[0][1]
-    for (low, low_se), (high, high_se) in zip(means, means[1:], strict=False):
+    for (low, low_se), (high, high_se) in pairwise(means):
         assert high - low > 4 * math.hypot(low_se, high_se)

@@ -229,12 +229,12 @@ def test_averages_for_norms_and_for_thompson_but_not_for_hilbert():
     x, y = pairs_of_vectors(1000, 5)
     isometry = torch.linalg.qr(normals(5, 5)).Q
     for t in (0.2, 0.5, 0.9):
-        mixed = lambda z, t=t: (1 - t) * torch.relu(z) + t * (z @ isometry)  # noqa: E731
+        mixed = lambda z, t=t: (1 - t) * torch.relu(z) + t * (z @ isometry)
         assert largest(mixed, L2, x, y) <= 1 + 1e-9
-        inverse = lambda z, t=t: (1 - t) * z + t / z  # noqa: E731
+        inverse = lambda z, t=t: (1 - t) * z + t / z
         assert largest(inverse, metrics.thompson, x.exp(), y.exp()) <= 1 + 1e-7
     # x and 1/x both keep Hilbert's distance; their average moves a ray: log(17/8) from 0.
     x = vector(2.0, 0.5)
     assert float(metrics.hilbert(x, 2 * x)) == pytest.approx(0, abs=1e-15) == float(metrics.hilbert(1 / x, 0.5 / x))
-    half = lambda z: (z + 1 / z) / 2  # noqa: E731
+    half = lambda z: (z + 1 / z) / 2
     assert float(metrics.hilbert(half(x), half(2 * x))) == pytest.approx(math.log(17 / 8), rel=1e-12)
