@@ -12,6 +12,7 @@ from tests.site import browser as tools
 
 nbformat = pytest.importorskip("nbformat")
 jupytext = pytest.importorskip("jupytext")
+pytestmark = pytest.mark.browser  # they need the built site, though no browser opens it
 
 MADE = sorted(tools.NOTEBOOKS.rglob("*.ipynb")) if tools.NOTEBOOKS.is_dir() else []
 NAMES = [p.relative_to(tools.NOTEBOOKS).with_suffix("").as_posix() for p in MADE]
@@ -37,7 +38,7 @@ def code(notebook: Any) -> list[tuple[str, dict]]:
 
 def prose(notebook: Any) -> str:
     text = "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.S)
+    return re.sub(r"```.*?```|`[^`\n]*`", "code", text, flags=re.S)
 
 
 @each
