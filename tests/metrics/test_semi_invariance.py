@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from deeplimits import metrics as m
+from deeplimits.layers import Dense
 from deeplimits.metrics import check_semi_invariance
 
 N = 8
@@ -148,12 +149,9 @@ def test_several_maps_of_a_layer():
 
 
 def test_layers_of_the_package():
-    layers = pytest.importorskip("deeplimits.layers")
-    if not hasattr(layers, "Dense"):
-        pytest.skip("no dense layer in this build")
-    dense = layers.Dense(6, activation="relu", weight_std=1.0, weights="orthogonal")
+    dense = Dense(6, activation="relu", weight_std=1.0, weights="orthogonal")
     assert check_semi_invariance(dense, m.lp(2), samples=800, steps=30).semi_invariant
-    wide = layers.Dense(6, activation="tanh", weight_std=2.0)
+    wide = Dense(6, activation="tanh", weight_std=2.0)
     assert not check_semi_invariance(wide, m.lp(2), samples=800, steps=30).semi_invariant
 
 
