@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from deeplimits import plots  # noqa: E402
-from deeplimits.explorer.palette import CURVES, DARK, INK, PREDICTED, WHITE, contrast  # noqa: E402
+from deeplimits.explorer.palette import CURVES, DARK, DIVERGING, INK, PREDICTED, SEQUENTIAL, WHITE, contrast, ramp  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -52,6 +53,36 @@ def test_style_loads_and_uses_the_colours() -> None:
         assert params[key].lower().lstrip("#") == INK[1:]
     assert params["savefig.transparent"] and params["svg.fonttype"] == "path"
     assert min(params["font.size"], params["xtick.labelsize"], params["legend.fontsize"]) >= 11
+
+
+def test_images_have_the_colours_of_heat_maps() -> None:
+    plots.use_style()
+    assert matplotlib.rcParams["image.cmap"] == "viridis" and plots.PREDICTED == PREDICTED and plots.CURVES == CURVES
+    for name, anchors in (("viridis", SEQUENTIAL), ("deeplimits_diverging", DIVERGING)):
+        drawn = matplotlib.colormaps[name](np.linspace(0, 1, 64))[:, :3]
+        np.testing.assert_allclose(drawn, [matplotlib.colors.to_rgb(c) for c in ramp(anchors, 64)], atol=0.03)
+
+
+def seen(colour: str, loss: str) -> np.ndarray:
+    """CIE L*a*b* of a colour as readers without one kind of cones see it (Machado, Oliveira and Fernandes, 2009)."""
+    cones = {"protan": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+             "deutan": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+             "tritan": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]]}[loss]
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.array(cones) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]) @ linear.clip(0, 1)
+    t = xyz / [0.95047, 1, 1.08883]
+    f = np.where(t > 216 / 24389, np.cbrt(t), (24389 / 27 * t + 16) / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("loss", ["protan", "deutan", "tritan"])
+def test_three_curves_and_the_prediction_stay_apart_for_colour_blind_readers(loss: str) -> None:
+    colours = [seen(c, loss) for c in (*CURVES[:3], PREDICTED)]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(colours, 2)) > 12
+    lightness = [seen(c, loss)[0] for c in ramp(DIVERGING, 65)]
+    assert (np.diff(lightness[:33]) > 0).all() and (np.diff(lightness[32:]) < 0).all()
+    assert (np.diff([seen(c, loss)[0] for c in ramp(SEQUENTIAL, 64)]) > 0).all()
 
 
 def test_contrast_is_as_good_as_one_colour_can_have() -> None:

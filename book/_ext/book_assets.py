@@ -2,7 +2,7 @@
 
 - MathJax comes from the package sphinx-mathjax-offline, and only to pages that hold a formula.
 - The theme sends 800 kB of icons, as a script and as fonts; the fonts are cut down to the icons in use.
-- The explorers' script goes to the pages that hold an explorer.
+- The explorers' script goes to the pages that hold an explorer, their style once to each page.
 - The theme's live-code scripts (unused, and fetched from elsewhere) go.
 - The index of the search goes to the search page alone, not to every page.
 """
@@ -19,13 +19,13 @@ from fontTools import subset  # writing woff2 needs the package brotli
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
-EXPLORER = ROOT / "deeplimits" / "explorer" / "explorer.js"
 MATHJAX = ["tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions"]
 FONTS = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/vendor/fontawesome/webfonts"
 WEBFONTS = ("fa-solid-900", "fa-regular-400", "fa-brands-400")
 ICON_RULE = re.compile(r'((?:\.fa-[\w-]+:before,?)+)\{content:"[^"]*"\}')
 ICON_CODE = re.compile(r"\\(f[0-9a-f]{3}|2b|21|23|24|25|2a)\b|([\ue000-\uf8ff])")
 FORMULA = re.compile(r'class="[^"]*\bmath notranslate')
+STYLE = re.compile(r"(?<=>)<style>\.dl-explorer.*?</style>", re.S)
 MENDS = [(re.compile(pattern, re.S), new) for pattern, new in (
     (r' role="doc-biblioentry"', ' role="listitem"'),               # deprecated as a child of a list
     (r' role="doc-backlink"', ""),
@@ -36,8 +36,12 @@ MENDS = [(re.compile(pattern, re.S), new) for pattern, new in (
 
 def configure(app, config):
     config.mathjax_path = "vendor/mathjax/tex-chtml.js"
-    if EXPLORER.is_file():
-        config.html_static_path.append(str(EXPLORER))
+    from deeplimits.explorer import script  # the package stands beside the book, on the path since book_cache
+
+    explorer = Path(app.outdir).parent / "assets" / "explorer.js"
+    explorer.parent.mkdir(parents=True, exist_ok=True)
+    explorer.write_text(script(), encoding="utf8")
+    config.html_static_path.append(str(explorer))
 
 
 def describe(file) -> str:
@@ -50,6 +54,9 @@ def page(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
     for old, new in MENDS:
         body = old.sub(new, body)
+    first = STYLE.search(body)
+    if first:                                   # each explorer brings the style along; a page needs it once
+        body = body[: first.end()] + STYLE.sub("", body[first.end():])
     context["body"] = body
     unwanted = ["thebe"]
     sidebar = any(next(t.findall(nodes.math), None) for t in app.env.titles.values())
@@ -57,7 +64,7 @@ def page(app, pagename, templatename, context, doctree):
         unwanted.append("mathjax")
     for files in (context["script_files"], context["css_files"]):
         files[:] = [f for f in files if not any(word in describe(f) for word in unwanted)]
-    if "data-explorer" in body and EXPLORER.is_file():
+    if "data-explorer" in body:
         app.add_js_file("explorer.js", type="module")
 
 

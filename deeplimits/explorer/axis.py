@@ -49,18 +49,23 @@ class Axis:
         u, v = (u - pad * width, v + pad * width) if v > u else (u - width / 2, v + width / 2)
         return cls(u, v, log, label)
 
-    def _unit(self, values: Sequence[float]) -> np.ndarray:
+    def limits(self) -> tuple[float, float]:
+        """Its two ends, in the units of the data."""
+        return (10.0**self.low, 10.0**self.high) if self.log else (self.low, self.high)
+
+    def places(self, values: Sequence[float] | np.ndarray) -> np.ndarray:
+        """The values, or their decimal logarithms; on a log scale 0 lies at -∞, and what is negative has no place."""
         values = np.asarray(values, dtype=float)
         if self.log:
             with np.errstate(divide="ignore", invalid="ignore"):
-                values = np.where(values > 0, np.log10(values), np.nan)
-        return (values - self.low) / (self.high - self.low)
+                values = np.log10(values)
+        return values
 
     def steps(self, values: Sequence[float]) -> list[int | None]:
         """Places on the axis as whole steps; ``None`` where there is no finite place. Far outside is held at ±9 axes."""
-        unit = np.clip(self._unit(values), -9, 10)
-        return [round(float(u) * STEPS) if np.isfinite(v) and np.isfinite(u) else None
-                for u, v in zip(unit.ravel(), np.ravel(values), strict=True)]
+        unit = np.ravel((self.places(values) - self.low) / (self.high - self.low))
+        return [round(float(u) * STEPS) if known else None
+                for u, known in zip(np.clip(unit, -9, 10), np.isfinite(unit), strict=True)]
 
     def ticks(self) -> list[tuple[int, str]]:
         """Round values of the axis, each with its place in steps."""

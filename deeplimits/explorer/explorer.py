@@ -1,169 +1,96 @@
-"""The explorer: curves of a labelled result, with a control for every dimension that is not drawn (*Using this book*)."""
+"""``explore``: a labelled result as a figure that moves, in one of its forms (*Using this book*)."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 
-from deeplimits.explorer import picture
-from deeplimits.explorer.axis import STEPS, Axis
-from deeplimits.explorer.frames import Band, Curve, Frames, Prediction, collect, label_of, setting, with_prediction
-from deeplimits.explorer.wording import course, number, spoken
-
-#: While this environment variable is set and not empty, explorers make no widget: the book's build sets it.
-STATIC = "DEEPLIMITS_STATIC"
-#: An explorer may weigh at most this many bytes (style, picture, texts and data).
-BUDGET = 150_000
-
-Summary = str | Callable[[xr.Dataset], str] | None
-
-
-class Explorer:
-    """A figure that moves: in a notebook the last value of a cell shows it. :func:`deeplimits.explore` makes it.
-
-    Attributes:
-        id: name of the figure in the page's address.
-        state: the setting it opens with, an index for each control.
-        frames: the curves of all frames.
-
-    Example:
-        >>> line = xr.Dataset({"survival": ("depth", [1.0, 0.25])}, {"depth": [0, 3]})
-        >>> explore(line).summary
-        'Survival falls from 1 to 0.25 between depth 0 and 3 and passes one half at 2.'
-    """
-
-    def __init__(self, ds: xr.Dataset, frames: Frames, *, id: str, title: str, state: Sequence[int], xaxis: Axis,
-                 yaxis: Axis, summary: Summary, alt: str) -> None:
-        self.id, self.title, self.state = id, title, tuple(state)
-        self.frames, self.xaxis, self.yaxis = frames, xaxis, yaxis
-        self.alt = alt
-        self.summaries = [_sentence(ds, frames, s, summary, xaxis.label, yaxis) for s in frames.states()]
-        self._widget: Any = None
-
-    @property
-    def summary(self) -> str:
-        """The text that goes with the opening picture."""
-        return self.summaries[self.frames.states().index(self.state)]
-
-    @cached_property
-    def payload(self) -> dict[str, Any]:
-        """All frames as JSON-able data; curves in steps of the axes (``steps`` to an axis), each row as differences."""
-        curves, alone = [], sum(not c.predicted for c in self.frames.curves) == 1
-        for c in self.frames.curves:
-            rows = _rows(c.y, self.yaxis)
-            entry = {"label": "" if alone and not c.predicted else c.label, "over": list(c.over), "y": [_differences(r) for r in rows]}
-            if c.low is not None and c.high is not None:
-                down = _widths(rows, _rows(c.low, self.yaxis), -1)
-                up = _widths(rows, _rows(c.high, self.yaxis), 1)
-                entry |= {"up": up} if up == down else {"up": up, "down": down}
-            curves.append(entry)
-        x, y = self.xaxis, self.yaxis
-        return {
-            "id": self.id, "alt": self.alt, "state": list(self.state), "sizes": list(self.frames.sizes), "steps": STEPS,
-            "controls": [{"name": c.name, "values": list(c.texts)} for c in self.frames.controls],
-            "x": {"label": spoken(x.label), "values": [float(f"{v:.6g}") for v in self.frames.x], "steps": x.steps(self.frames.x)},
-            "y": {"low": y.low, "high": y.high, "log": y.log},
-            "curves": curves, "summaries": self.summaries,
-        }
-
-    @cached_property
-    def html(self) -> str:
-        """The figure as one piece of HTML, complete without script."""
-        data = json.dumps(self.payload, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return picture.figure(self.id, self.title, self.frames, self.state, self.svg, self.summary,
-                              max(self.summaries, key=len), data.replace("<", "\\u003c"))
-
-    @cached_property
-    def svg(self) -> str:
-        """The opening picture."""
-        frame = []
-        for c, entry in zip(self.frames.curves, self.payload["curves"], strict=True):
-            row = 0
-            for i in c.over:
-                row = row * self.frames.sizes[i] + self.state[i]
-            y = _rows(c.y, self.yaxis)[row]
-            frame.append({"y": y} | {k: entry[k][row] for k in ("up", "down") if k in entry})
-        return picture.svg(self.xaxis, self.yaxis, self.payload["x"]["steps"], frame, self.frames.curves,
-                           f"{self.alt} {self.summary}")
-
-    def widget(self) -> Any:
-        """The live widget, made once; its trait ``state`` is the list of chosen indices, in both directions."""
-        if self._widget is None:
-            import anywidget
-            import traitlets
-
-            class ExplorerWidget(anywidget.AnyWidget):
-                _esm = Path(__file__).with_name("explorer.js").read_text(encoding="utf8")
-                html = traitlets.Unicode().tag(sync=True)
-                state = traitlets.List(traitlets.Int()).tag(sync=True)
-
-            self._widget = ExplorerWidget(html=self.html, state=list(self.state))
-        return self._widget
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return f"{self.title}: {self.summary}"
-
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
-        bundle: dict[str, Any] = {"text/plain": repr(self), "text/html": self.html}
-        if os.environ.get(STATIC) or not find_spec("anywidget"):
-            return bundle, {}
-        live = self.widget()._repr_mimebundle_(include=include, exclude=exclude) or {}
-        data, meta = live if isinstance(live, tuple) else (live, {})
-        return {**data, **bundle}, meta
+from deeplimits.explorer.base import Explorer, Summary
+from deeplimits.explorer.curves import explore_curves
+from deeplimits.explorer.frames import Band, Prediction
+from deeplimits.explorer.live import Bench
+from deeplimits.explorer.maps import explore_map
+from deeplimits.explorer.surfaces import explore_surface
 
 
 def explore(ds: xr.Dataset, x: str = "depth", y: str | Sequence[str] = "survival", sliders: Sequence[str] | None = None, *,
-            lines: str | None = None, band: Band | Mapping[str, Band] = None,
-            predicted: Prediction = None, start: Mapping[str, Any] | None = None,
-            xscale: str = "linear", yscale: str = "linear", xlim: Sequence[float] | None = None,
-            ylim: Sequence[float] | None = None, title: str | None = None, xlabel: str | None = None,
-            ylabel: str | None = None, labels: Mapping[str, str] | None = None, summary: Summary = None,
-            alt: str | None = None, id: str | None = None) -> Explorer:
-    r"""Draw curves of a labelled result, with a slider or a choice for every other dimension.
+            lines: str | None = None, band: Band | Mapping[str, Band] = None, predicted: Prediction = None,
+            color: str | None = None, cscale: str = "linear", clim: Sequence[float] | None = None, center: float | None = None,
+            overlay: str | Sequence[str] | None = None, contours: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+            link: str | None = None, surface: Sequence[str] | None = None, paths: Sequence[str] | None = None, turn: tuple[int, int] = (30, 24),
+            equal: bool = True,
+            start: Mapping[str, Any] | None = None, xscale: str = "linear", yscale: str = "linear",
+            xlim: Sequence[float] | None = None, ylim: Sequence[float] | None = None, title: str | None = None,
+            xlabel: str | None = None, ylabel: str | None = None, clabel: str | None = None,
+            labels: Mapping[str, str] | None = None, summary: Summary = None, alt: str | None = None, id: str | None = None,
+            compute: Callable[[dict[str, Any]], xr.Dataset] | None = None) -> Explorer:
+    r"""Draw a labelled result, with a slider or a choice for every dimension that is not drawn.
 
-    Every dimension of ``y`` other than ``x`` and ``lines`` becomes a control: a slider if its coordinate is numeric and
-    ordered, a choice if it is text. A dimension with one entry needs none. The axes stay still while the reader moves.
+    Three forms, told apart by what is named:
+
+    ==========================  ===============================================================================
+    curves (also profiles)      ``explore(ds, x="depth", y="survival")``
+    heat map                    ``explore(ds, x="weight_std", y="bias_std", color="depth_scale")``
+    trajectories on a surface   ``explore(ds, surface=("sx", "sy", "sz"), paths=("px", "py", "pz"))``
+    ==========================  ===============================================================================
+
+    Every dimension that is not drawn becomes a control: a slider if its coordinate is numeric and ordered, a choice if it
+    is text. A dimension with one entry needs none. The axes stay still while the reader moves. A profile over space or
+    neurons is a curve: ``explore(ds, x="site", y="activity", sliders=["depth"])``.
 
     Args:
         ds: the result. Variables that are not named here may have any dimensions.
         x: dimension (or one-dimensional coordinate) of the horizontal axis, with increasing values.
-        y: variable to draw, or several.
+        y: variable to draw, or several; of a heat map the dimension (or coordinate) of the vertical axis.
         sliders: order of the controls; None takes all dimensions in the order of the data.
-        lines: dimension with one curve for each entry, told apart by colour and dashes (at most six).
-        band: None draws twice the standard error ``<y>_se``, about 95 %, where there is one; False draws none. A name
-            ending in ``_se`` is a standard error (drawn twice), any other name a half-width, a pair of names two edges.
-            A mapping gives one for each ``y``.
-        predicted: variable with the predicted curve (one for each ``y``), or the curve itself as a DataArray, or as a
-            function of the values of ``x`` (then the same in all frames).
+        lines: dimension with one curve (or one path) for each entry, told apart by colour and dashes (at most six).
+        band: of curves. None draws twice the standard error ``<y>_se``, about 95 %, where there is one; False draws none.
+            A name ending in ``_se`` is a standard error (drawn twice), any other name a half-width, a pair of names two
+            edges. A mapping gives one for each ``y``.
+        predicted: of curves. Variable with the predicted curve (one for each ``y``), or the curve itself as a DataArray,
+            or as a function of the values of ``x`` (then the same in all frames).
+        color: variable of a heat map; it makes the figure one. Cells lie around the values of ``x`` and ``y``; a cell
+            without a value stays blank.
+        cscale: ``"linear"`` or ``"log"`` scale of the colours (0 takes the lowest colour).
+        clim: limits of the colours; default: all finite values of all frames. Values beyond them, infinite ones too,
+            take the last colour and read "≥ limit" or "≤ limit".
+        center: a value in the middle of a two-sided palette, e.g. 1 for a ratio or 0 for a difference; the limits are then
+            made symmetric about it.
+        overlay: lines on a heat map: variables that depend on one axis of the map and hold places on the other, e.g. a
+            critical ``weight_std`` for each ``bias_std``.
+        contours: levels at which to draw lines on a heat map, of ``color`` itself (``[1, 10, 100]``) or of other variables
+            (``{"chi": [1]}``: the critical line).
+        link: of a heat map: the ``id`` of a :func:`~deeplimits.explorer.formula` on the same page, whose controls named like
+            the axes or controls of the map then follow the point that the reader chooses in it (by a click, by dragging,
+            or with the sliders "Read at").
+        surface: three variables, the coordinates of a surface. Their last two dimensions are the grid (at most about 32 by
+            32 points); all others are controls.
+        paths: three variables, the coordinates of paths. Their last dimension runs along the path, ``lines`` names the one
+            with a path for each entry, all others are controls. An open circle marks where a path begins, a disc where it
+            ends. One may give a surface, paths, or both.
+        turn: opening view, (azimuth, elevation) in degrees: the side the figure is seen from.
+        equal: whether the three axes of a surface have the same scale.
         start: opening value of some dimensions, e.g. ``{"threshold": 1e-10}``. Default: the middle of a slider, the
             first entry of a choice.
         xscale, yscale: ``"linear"`` or ``"log"``. On a log scale values that are not positive are left out.
         xlim, ylim: limits of the axes; default: all values of all frames, [0, 1] for a statistic within [0, 1].
-        title, xlabel, ylabel: plain text, with Unicode for symbols.
+        title, xlabel, ylabel, clabel: plain text, with Unicode for symbols; ``clabel`` belongs to the colours.
         labels: words for dimensions and variables, e.g. ``{"threshold": "precision ε"}``; default: the attribute
-            ``long_name`` with ``units``.
-        summary: the text under the picture. A template is filled for each frame with the variables that do not depend
-            on ``x`` and with the settings, e.g. ``"cut-off depth {cutoff:.0f} at ε = {threshold}"``; a function gets the
-            frame as a Dataset. Default: what the curves do.
+            ``long_name`` with ``units``. For a surface, those of ``surface`` (or else ``paths``) name its axes.
+        summary: the text under the picture. A template is filled for each frame with the variables that have one value in
+            it and with the settings, e.g. ``"cut-off depth {cutoff:.0f} at ε = {threshold}"``; a function gets the
+            frame as a Dataset. Default: what the picture shows.
         alt: how the picture is described before the summary; default: its title and axes.
         id: name in the page's address, unique on a page; default: made from the title.
+        compute: for a live session: a function that takes a setting, ``{"rate": 0.13, "kind": "quiet"}``, and returns the
+            same variables for that setting alone. The live widget then offers values between and beyond those of the
+            sliders; the printed page does not mention it.
 
     Returns:
-        An :class:`Explorer`: shown by a notebook as a live widget, and as plain HTML while the environment variable
-        ``DEEPLIMITS_STATIC`` is set.
+        An :class:`~deeplimits.explorer.Explorer`: shown by a notebook as a live widget, and as plain HTML while the
+        environment variable ``DEEPLIMITS_STATIC`` is set.
 
     Raises:
         ValueError: a name that is not in the dataset, a dimension without a place, values that are not ordered, or a
@@ -176,139 +103,49 @@ def explore(ds: xr.Dataset, x: str = "depth", y: str | Sequence[str] = "survival
         >>> decay = xr.DataArray(np.exp(-np.outer(rate, depth)), {"rate": rate, "depth": depth})
         >>> explore(decay.to_dataset(name="distance"), y="distance", start={"rate": 0.1}, title="Decay")
         Decay: At rate = 0.1, distance falls from 1 to 0.0183 between depth 0 and 40 and passes one half at 6.93.
+        >>> explore(decay.to_dataset(name="distance"), y="rate", color="distance", title="Decay")
+        Decay: Distance goes from 3.35 × 10⁻⁴ (depth 40, rate 0.2) to 1 (depth 0, rate 0.05).
     """
-    ds, predicted = with_prediction(ds, x, predicted)
-    labels = dict(labels or {})
-    frames = collect(ds, x, y, sliders, lines, band, predicted, labels)
-    for name, scale in (("xscale", xscale), ("yscale", yscale)):
+    for name, scale in (("xscale", xscale), ("yscale", yscale), ("cscale", cscale)):
         if scale not in ("linear", "log"):
             raise ValueError(f"{name} must be 'linear' or 'log'; got {scale!r}")
-    ys = [y] if isinstance(y, str) else list(y)
-    xaxis = Axis.around(frames.x, xlim, xscale == "log", xlabel or label_of(ds, x, labels), 0)
-    if xscale == "log" and frames.x[0] <= 0:
-        raise ValueError(f"xscale 'log' needs positive values; '{x}' begins at {number(frames.x[0])} (ds.isel({x}=slice(1, None)))")
-    default = label_of(ds, ys[0], labels) if len(ys) == 1 else ""
-    yaxis = Axis.around(_extent(frames.curves), ylim, yscale == "log", default if ylabel is None else ylabel, 0.03)
-    title = title or _capital(f"{', '.join(label_of(ds, v, labels) for v in ys)} against {xaxis.label}")
-    explorer = Explorer(ds, frames, id=_identifier(id, title), title=title, state=_opening(ds, frames, start), xaxis=xaxis,
-                        yaxis=yaxis, summary=summary, alt=alt or _described(title, frames, xaxis, yaxis))
-    weight = len(explorer.html.encode())
-    if weight > BUDGET:
-        shape = " × ".join(map(str, frames.sizes)) or "1"
-        raise ValueError(
-            f"explorer {explorer.id!r} would weigh {weight // 1000} kB, above {BUDGET // 1000} kB: {shape} frames of "
-            f"{len(frames.curves)} curves with {len(frames.x)} points. Thin the axis (ds.isel({frames.dim}=slice(None, None, "
-            f"{math.ceil(weight / BUDGET) + 1}))), thin a slider the same way, or fix one with ds.sel")
-    return explorer
+    if not isinstance(ds, xr.Dataset):
+        raise TypeError(f"ds must be an xarray.Dataset (DataArray.to_dataset(name=...) makes one); got {type(ds).__name__}")
+    if color is not None and (surface is not None or paths is not None):
+        raise ValueError("color makes a heat map, surface and paths a turnable picture; give one or the other")
+    form = "surface" if surface is not None or paths is not None else "map" if color is not None else "curves"
+    _no_strangers(form, {"band": band, "predicted": predicted, "lines": lines, "overlay": overlay, "contours": contours, "clim": clim,
+                         "center": center, "link": link})
+    shared = {"labels": dict(labels or {}), "summary": summary, "alt": alt, "id": id}
+
+    def draw(ds: xr.Dataset, start: Mapping[str, Any] | None, *, x_y_c: Sequence[Any] = (xlim, ylim, clim), box: Any = None) -> Explorer:
+        if form == "surface":
+            return explore_surface(ds, surface, paths, sliders, lines=lines, turn=turn, equal=equal, title=title, start=start, box=box, **shared)
+        if form == "map":
+            if not isinstance(y, str):
+                raise ValueError(f"y must name one dimension, the vertical axis of the heat map; got {y!r}")
+            return explore_map(ds, x, y, color, sliders, scales=(xscale, yscale, cscale), limits=tuple(x_y_c), center=center,
+                               overlay=overlay, contours=contours, link=link, words=(title, xlabel, ylabel, clabel), start=start,
+                               **shared)
+        return explore_curves(ds, x, y, sliders, lines=lines, band=band, predicted=predicted, scales=(xscale, yscale),
+                              limits=(x_y_c[0], x_y_c[1]), words=(title, xlabel, ylabel), start=start, **shared)
+
+    shown = draw(ds, start)
+    if compute is not None:
+        if not callable(compute):
+            raise TypeError(f"compute must be a function from a setting to a Dataset; got {type(compute).__name__}")
+        shown.bench = Bench(ds, shown, compute, lambda found: draw(found, None, **shown.scales()))
+    return shown
 
 
-def _identifier(id: str | None, title: str) -> str:
-    if id is None:
-        return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:40].strip("-") or "explorer"
-    if not re.fullmatch(r"[A-Za-z][\w-]*", id):
-        raise ValueError(f"id must be a letter followed by letters, digits, '-' or '_'; got {id!r}")
-    return id
+#: What some arguments belong to; those that are not here serve every form.
+_SERVES = dict.fromkeys(("band", "predicted"), ("curves",)) | {"lines": ("curves", "surface")} | dict.fromkeys(
+    ("overlay", "contours", "clim", "center", "link"), ("map",))
+_WORDS = {"curves": "curves", "map": "a heat map", "surface": "a surface or paths"}
 
 
-def _described(title: str, frames: Frames, xaxis: Axis, yaxis: Axis) -> str:
-    what = yaxis.label or ", ".join(c.label for c in frames.curves if not c.predicted)
-    extra = " with the predicted curve" if any(c.predicted for c in frames.curves) else ""
-    return f"{title}. Chart of {what} against {xaxis.label}{extra}."
-
-
-def _extent(curves: Sequence[Curve]) -> np.ndarray:
-    return np.concatenate([c.y.ravel() for c in curves])
-
-
-def _opening(ds: xr.Dataset, frames: Frames, start: Mapping[str, Any] | None) -> list[int]:
-    state = [len(c.texts) // 2 if c.numeric else 0 for c in frames.controls]
-    names = [c.name for c in frames.controls]
-    for name, value in (start or {}).items():
-        if name not in names:
-            raise ValueError(f"start must name controls, some of {', '.join(map(repr, names)) or '(none)'}; got {name!r}")
-        control = frames.controls[names.index(name)]
-        values = ds[name].values
-        hit = np.flatnonzero(np.isclose(values.astype(float), value, rtol=1e-6, atol=0) if control.numeric
-                             else values.astype(str) == str(value))
-        if not hit.size:
-            raise ValueError(f"start must hold a value of '{name}', one of {', '.join(control.texts)}; got {value!r}")
-        state[names.index(name)] = int(hit[0])
-    return state
-
-
-def _rows(values: np.ndarray, axis: Axis) -> list[list[int | None]]:
-    return [axis.steps(row) for row in values.reshape(-1, values.shape[-1])]
-
-
-def _differences(row: Sequence[int | None]) -> list[int | None]:
-    """The first value, then what is added to the last value that was not missing."""
-    out, last = [], 0
-    for v in row:
-        out.append(None if v is None else v - last)
-        last = last if v is None else v
-    return out
-
-
-def _widths(rows: list[list[int | None]], edges: list[list[int | None]], side: int) -> list[list[int | None]]:
-    """How far the edge lies from the curve; a lower edge without a logarithm lies below the picture."""
-    return [[None if v is None else (side * (e - v) if e is not None else (v + 500 if side < 0 else None))
-             for v, e in zip(row, edge, strict=True)] for row, edge in zip(rows, edges, strict=True)]
-
-
-class _Spoken(float):
-    """A number in a template; where it is not finite a template says so in words."""
-
-    def __format__(self, spec: str) -> str:
-        if math.isfinite(self):
-            return (format(float(self), spec) if spec else number(self)).replace("-", "−")
-        return "not reached" if math.isnan(self) else number(self)
-
-
-def _sentence(ds: xr.Dataset, frames: Frames, state: tuple[int, ...], summary: Summary, xlabel: str, yaxis: Axis) -> str:
-    at = {c.name: i for c, i in zip(frames.controls, state, strict=True)}
-    if summary is None:
-        return _default(frames, state, xlabel, yaxis)
-    frame = ds.isel(at)
-    if callable(summary):
-        return str(summary(frame))
-    values = {str(name): _Spoken(v.item()) if v.dtype.kind in "iufb" else str(v.item())
-              for name, v in frame.variables.items() if v.size == 1}
-    values |= {c.name: c.texts[i] for c, i in zip(frames.controls, state, strict=True) if c.name not in values}
-    try:
-        return summary.format_map(values)
-    except KeyError as error:
-        raise ValueError(f"summary must use variables with one value in each frame, some of "
-                         f"{', '.join(map(repr, values)) or '(none)'}; got {error.args[0]!r}") from None
-
-
-def _default(frames: Frames, state: tuple[int, ...], xlabel: str, yaxis: Axis) -> str:
-    """What the curves do; of several, where each passes one half or how it runs."""
-    measured = [c for c in frames.curves if not c.predicted]
-    parts = []
-    for curve in measured:
-        does = course(frames.x, curve.at(state), xlabel, log=yaxis.log, brief=len(measured) > 1)
-        parts.append(f"{curve.label} {does}")
-    given = ", ".join(setting(c, i) for c, i in zip(frames.controls, state, strict=True))
-    text = "; ".join(parts) + _agreement(frames, state, yaxis.log) + "."
-    return f"At {given}, {text}" if given else _capital(text)
-
-
-def _agreement(frames: Frames, state: tuple[int, ...], log: bool) -> str:
-    """How far the measured curves are from the predicted ones, at worst."""
-    gaps, measured = [], None
-    for curve in frames.curves:
-        if not curve.predicted:
-            measured = curve.at(state)
-        elif measured is not None:
-            with np.errstate(divide="ignore", invalid="ignore"):
-                gaps.append(np.abs(np.log(measured / curve.at(state))) if log else np.abs(measured - curve.at(state)))
-    gap = np.concatenate(gaps) if gaps else np.empty(0)
-    gap = gap[np.isfinite(gap)]
-    if not gap.size:
-        return ""
-    worst = float(gap.max())
-    return f"; the prediction is within {'a factor ' + number(math.exp(worst)) if log else number(worst, 2)}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def _no_strangers(form: str, given: Mapping[str, Any]) -> None:
+    for name, value in given.items():
+        if value is not None and form not in _SERVES[name]:
+            wanted = " or ".join(_WORDS[f] for f in _SERVES[name])
+            raise ValueError(f"{name} serves {wanted}, and this explorer shows {_WORDS[form]}; leave it out")

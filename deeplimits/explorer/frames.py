@@ -66,19 +66,15 @@ class Frames:
         single = sum(not c.predicted for c in self.curves) == 1
         return "measured" if single and not curve.predicted and any("standard" in b for b in self.bands) else curve.label
 
-    def states(self) -> list[tuple[int, ...]]:
-        """All settings, the last control moving fastest."""
-        return list(product(*(range(n) for n in self.sizes)))
-
 
 def names_of(argument: str, value: Any, ds: xr.Dataset) -> list[str]:
     """Names of data variables, checked."""
     names = [value] if isinstance(value, str) else list(value)
     for name in names:
         if name not in ds.data_vars:
-            raise ValueError(f"{argument} must name a variable of the dataset, one of {_listed(ds.data_vars)}; got {name!r}")
+            raise ValueError(f"{argument} must name a variable of the dataset, one of {listed(ds.data_vars)}; got {name!r}")
     if not names:
-        raise ValueError(f"{argument} must name at least one variable of the dataset, one of {_listed(ds.data_vars)}")
+        raise ValueError(f"{argument} must name at least one variable of the dataset, one of {listed(ds.data_vars)}")
     return names
 
 
@@ -106,17 +102,17 @@ def label_of(ds: xr.Dataset, name: str, labels: Mapping[str, str]) -> str:
     return str(attrs.get("long_name", name.replace("_", " "))) + ("" if units in ("1", "") else f" ({units})")
 
 
-def horizontal(ds: xr.Dataset, x: str) -> tuple[str, np.ndarray]:
-    """The dimension along the horizontal axis and its values, which must increase."""
+def horizontal(ds: xr.Dataset, x: str, argument: str = "x") -> tuple[str, np.ndarray]:
+    """The dimension along an axis (the horizontal one) and its values, which must increase."""
     if x not in ds.dims and not (x in ds.coords and ds[x].ndim == 1):
-        raise ValueError(f"x must be a dimension of the dataset, one of {_listed(ds.dims)}; got {x!r}")
+        raise ValueError(f"{argument} must be a dimension of the dataset, one of {listed(ds.dims)}; got {x!r}")
     dim = x if x in ds.dims else str(ds[x].dims[0])
     values = np.asarray(ds[x].values)
     if values.dtype.kind not in "iuf":
-        raise ValueError(f"x must have a numeric coordinate; '{x}' holds {values.dtype}")
+        raise ValueError(f"{argument} must have a numeric coordinate; '{x}' holds {values.dtype}")
     values = values.astype(float)
     if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) <= 0).any():
-        raise ValueError(f"x must have at least two finite, increasing values; those of '{x}' are not "
+        raise ValueError(f"{argument} must have at least two finite, increasing values; those of '{x}' are not "
                          f"(ds.sortby('{x}') sorts)")
     return dim, values
 
@@ -137,8 +133,6 @@ def collect(ds: xr.Dataset, x: str, y: str | Sequence[str], sliders: Sequence[st
             band: Band | Mapping[str, Band], predicted: str | Sequence[str] | None,
             labels: Mapping[str, str]) -> Frames:
     """Check the arguments of :func:`deeplimits.explore` and gather the curves of all frames."""
-    if not isinstance(ds, xr.Dataset):
-        raise TypeError(f"ds must be an xarray.Dataset (DataArray.to_dataset(name=...) makes one); got {type(ds).__name__}")
     ys = names_of("y", y, ds)
     theory = [] if predicted is None else names_of("predicted", predicted, ds)
     if theory and len(theory) != len(ys):
@@ -146,9 +140,9 @@ def collect(ds: xr.Dataset, x: str, y: str | Sequence[str], sliders: Sequence[st
     dim, values = horizontal(ds, x)
     for name in ys + theory:
         if dim not in ds[name].dims:
-            raise ValueError(f"x must be a dimension of every drawn variable; '{name}' has {_listed(ds[name].dims)}, not {dim!r}")
+            raise ValueError(f"x must be a dimension of every drawn variable; '{name}' has {listed(ds[name].dims)}, not {dim!r}")
     if lines is not None and (lines == dim or lines not in ds[ys].dims):
-        others = _listed(d for d in ds[ys].dims if d != dim)
+        others = listed(d for d in ds[ys].dims if d != dim)
         raise ValueError(f"lines must be a dimension of y other than x, one of {others}; got {lines!r}")
     moved = _moved(ds, ys, theory, dim, sliders, lines)
     controls = tuple(control_of(ds, d, labels) for d in moved)
@@ -178,7 +172,7 @@ def _moved(ds: xr.Dataset, ys: list[str], theory: list[str], dim: str, sliders: 
         chosen = [sliders] if isinstance(sliders, str) else list(sliders)
         for name in chosen:
             if name not in rest:
-                raise ValueError(f"sliders must be dimensions of y other than x and lines, some of {_listed(rest)}; got {name!r}")
+                raise ValueError(f"sliders must be dimensions of y other than x and lines, some of {listed(rest)}; got {name!r}")
         for name in rest:
             if name not in chosen and ds.sizes[name] > 1:
                 raise ValueError(f"dimension '{name}' of y is neither x nor lines nor in sliders: add it to sliders, "
@@ -227,7 +221,8 @@ def _curve(ds: xr.Dataset, name: str, moved: list[str], dim: str, label: str, co
     return Curve(label, color, color < 0, tuple(moved.index(d) for d in own), array(like), *edges)
 
 
-def _listed(names: Any) -> str:
+def listed(names: Any) -> str:
+    """Names for a message."""
     return ", ".join(repr(str(n)) for n in names) or "(none)"
 
 
@@ -241,5 +236,5 @@ def setting(control: Control, i: int) -> str:
     return f"{control.label} {'= ' if control.numeric else ''}{control.texts[i]}"
 
 
-__all__ = ["Band", "Control", "Curve", "Frames", "Prediction", "collect", "control_of", "horizontal", "label_of", "names_of",
+__all__ = ["Band", "Control", "Curve", "Frames", "Prediction", "collect", "control_of", "horizontal", "label_of", "listed", "names_of",
            "setting", "with_prediction"]

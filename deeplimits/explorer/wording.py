@@ -118,3 +118,13 @@ def course(x: Sequence[float], y: Sequence[float], xlabel: str, *, log: bool = F
         text = (f"goes from {number(y[0])} to {number(y[-1])} {ends}, "
                 f"with values from {number(low)} to {number(high)}")
     return text + (f" and passes one half at {number(half)}" if math.isfinite(half) else "")
+
+
+def capital(text: str) -> str:
+    """The text with its first letter raised, all others as they are.
+
+    Example:
+        >>> capital("mean of ReLU")
+        'Mean of ReLU'
+    """
+    return text[:1].upper() + text[1:]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
-from deeplimits.explorer.palette import INK
+from deeplimits.explorer.palette import DIVERGING, INK
 from deeplimits.plots.description import describe
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 #: The style sheet, for ``matplotlib.style.use``.
 STYLE = Path(__file__).parents[1] / "deeplimits.mplstyle"
+TWO_SIDED = "deeplimits_diverging"
 
 
 class Picture:
@@ -70,6 +71,9 @@ def styled(draw: Callable[P, T]) -> Callable[P, T]:
 def use_style() -> None:
     """Use the style of the book for all figures that follow, and SVG for those that a notebook shows by itself.
 
+    For images, ``cmap="viridis"`` (the default) runs from little to much and ``cmap="deeplimits_diverging"`` to both sides of a
+    middle: the same colours as the heat maps of :func:`deeplimits.explore`.
+
     Example:
         >>> use_style()
         >>> import matplotlib
@@ -77,8 +81,11 @@ def use_style() -> None:
         'deeplimits'
     """
     import matplotlib.style
+    from matplotlib.colors import LinearSegmentedColormap
 
     matplotlib.style.use(STYLE)
+    if TWO_SIDED not in matplotlib.colormaps:
+        matplotlib.colormaps.register(LinearSegmentedColormap.from_list(TWO_SIDED, DIVERGING))
     try:
         from IPython import get_ipython
         from matplotlib_inline.backend_inline import set_matplotlib_formats

@@ -24,3 +24,34 @@ def cutoff_profiles(points: int = 61) -> xr.Dataset:
     ds["precision"].attrs["long_name"] = "precision ε"
     ds["survival"].attrs["long_name"] = "share above ε"
     return ds
+
+
+def phase_diagram() -> xr.Dataset:
+    """A made-up factor per layer over two standard deviations, its depth scale, and where it is one."""
+    strength, bias, weight = np.array([1.0, 2.0, 3.0]), np.linspace(0, 0.5, 11), np.linspace(0.8, 2.4, 17)
+    square = weight**2
+    slope = 1 / (1 + 2 * bias[:, None])
+    chi = slope * square * (1 + 0.1 * strength[:, None, None])
+    with np.errstate(divide="ignore"):
+        scale = 1 / np.abs(np.log(chi))
+    scale[0, :2, :3] = np.nan
+    dims = ("strength", "bias", "weight")
+    return xr.Dataset(
+        {"scale": (dims, scale), "chi": (dims, chi),
+         "critical": (("strength", "bias"), np.sqrt((1 + 2 * bias) / (1 + 0.1 * strength[:, None])))},
+        {"strength": strength, "bias": bias, "weight": weight})
+
+
+def hyperboloids() -> xr.Dataset:
+    """Quadrics x² + y² = z² + c² with two paths on each, which leave at the height -1 and arrive at 0.7."""
+    c, z, angle = np.array([0.2, 0.6, 1.0]), np.linspace(-1.2, 1.2, 15), np.linspace(0, 2 * np.pi, 19)
+    radius = np.sqrt(z**2 + c[:, None] ** 2)[..., None]
+    step, turn = np.arange(41), np.array([0.5, 2.5])
+    height = -1 + 1.7 * step / 40 + 0 * turn[:, None]
+    along = np.sqrt(height**2 + c[:, None, None] ** 2)
+    grid, ways = ("c", "z", "angle"), ("c", "path", "step")
+    return xr.Dataset(
+        {"sx": (grid, radius * np.cos(angle)), "sy": (grid, radius * np.sin(angle)), "sz": (("z", "angle"), z[:, None] + 0 * angle),
+         "px": (ways, along * np.cos(turn[:, None] + step / 30)), "py": (ways, along * np.sin(turn[:, None] + step / 30)),
+         "pz": (("path", "step"), height)},
+        {"c": c, "path": ["first", "second"], "step": step})

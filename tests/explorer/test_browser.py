@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeplimits.explorer import SCRIPT, Explorer, explore
+from deeplimits.explorer import Explorer, explore, script
 from deeplimits.explorer.wording import number
 from tests.explorer.results import cutoff_profiles
 from tests.site import browser as tools
@@ -36,7 +36,7 @@ def along() -> Explorer:
 def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("explorers")
     figures = cliff().html + along().html
-    (folder / "explorer.js").write_text(SCRIPT.read_text(encoding="utf8"), encoding="utf8")
+    (folder / "explorer.js").write_text(script(), encoding="utf8")
     (folder / "page.html").write_text(PAGE % ('<script type="module" src="explorer.js"></script>', figures), encoding="utf8")
     (folder / "still.html").write_text(PAGE % ("", figures), encoding="utf8")
     (folder / "live.html").write_text(PAGE % ("", '<div id="out"></div>'), encoding="utf8")
@@ -75,7 +75,7 @@ def agrees(page: Any, explorer: Explorer, state: tuple[int, ...]) -> None:
         points = drawn(page, explorer.id, k)
         np.testing.assert_allclose(points[:, 0] * explorer.frames.x[-1], explorer.frames.x, atol=0.2)
         np.testing.assert_allclose(points[:, 1], curve.at(state), atol=2e-4)
-    said = explorer.summaries[explorer.frames.states().index(state)]
+    said = explorer.summaries[explorer.states().index(state)]
     figure = page.locator(f"figure[data-explorer={explorer.id}]")
     assert figure.locator("output").inner_text() == said
     assert figure.locator(".dl-picture").get_attribute("aria-label").endswith(said)
@@ -169,7 +169,7 @@ def test_live_widget(visit: tools.Visit) -> None:
                       save_changes: () => { window.saved = [...held.state]; }, on: (k, f) => { heard[k] = f; },
                       off: (k) => { delete heard[k]; }, heard};
       window.undo = await widget.render({model, el: document.getElementById("out")});
-    }""", [SCRIPT.read_text(encoding="utf8"), explorer.html, [1, 1, 1]])
+    }""", [script(), explorer.html, [1, 1, 1]])
     agrees(page, explorer, (1, 1, 1))
     page.locator("[data-control] input").first.focus()
     page.keyboard.press("ArrowLeft")
