@@ -58,7 +58,8 @@ def colab(address: str, page: str) -> str:
 def configure(app, config):
     address = repository()
     config.book_repository, config.book_site = address, site(address)
-    config.html_baseurl = config.book_site
+    config.html_baseurl = config.ogp_site_url = config.book_site
+    config.notfound_urls_prefix = "/" + config.book_site.split("://", 1)[1].partition("/")[2]    # a missing page may lie anywhere
     options = config.html_theme_options
     options.update(repository_url=address, repository_branch=BRANCH, path_to_docs="",
                    use_repository_button=True, use_issues_button=True, use_edit_page_button=True,

@@ -40,9 +40,9 @@ def lacking(reason: str) -> None:
 
 
 def pages() -> list[str]:
-    """Every page of the built site, but for those that only lead to another."""
+    """Every page of the built site, but for those that only lead to another and the one that names its files from the root."""
     found = (p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html")) if SITE.is_dir() else ()
-    named = (p for p in found if not p.startswith(("_static/", "reports/")))
+    named = (p for p in found if not p.startswith(("_static/", "reports/")) and p != "404.html")
     return sorted(p for p in named if 'http-equiv="Refresh"' not in (SITE / p).read_text(encoding="utf8"))
 
 

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 
 PAGES = tools.pages() or ["index.html"]                # without a site each test says so
 BUDGET = 500_000                                       # bytes, compressed, without MathJax's fonts
+EXPLORED = 150_000                                     # characters of data in the explorers of a page
 RAW = {
     "directive": r"^\s*(?:```+|:::+)\s*\{?[\w:-]*\}?",
     "role": r"\{(?:prf:ref|eq|ref|numref|doc|term|cite(?::\w+)?|glue(?::\w+)?|ref)\}",
@@ -35,9 +36,19 @@ SILENT = """() => [...document.images].filter((i) => !(i.getAttribute("alt") ?? 
   .concat([...document.querySelectorAll("svg[role=img]")].filter((s) => !s.getAttribute("aria-label") && !s.querySelector("title")
   && !s.getAttribute("aria-labelledby")).map((s) => s.outerHTML.slice(0, 120)))"""
 NAMED_LIKE_A_FILE = """() => [...document.images].map((i) => i.alt).filter((a) => /[.](png|svg|jpe?g|gif)$/i.test(a))"""
-# Inside a described picture and inside a formula no reader meets a part by itself; they are two thirds of a page's nodes.
-STRIP = """() => document.querySelectorAll("svg[role=img], mjx-container").forEach((n) => n.replaceChildren(n.localName === "svg" ? "" : "x"))"""
-AXE = """async () => (await axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"]}))
+# Inside a described picture and inside a formula no reader meets a part by itself, and of coloured words one of a kind is enough:
+# together they are nine tenths of a page's nodes.
+STRIP = """() => {
+  document.querySelectorAll("svg[role=img], mjx-container").forEach((n) => n.replaceChildren(n.localName === "svg" ? "" : "x"));
+  const seen = new Set();
+  for (const word of document.querySelectorAll(".highlight pre span, dt.sig span:not(:has(a))"))
+    seen.has(word.className) ? word.replaceWith(...word.childNodes) : seen.add(word.className);
+}"""
+STILL = "*, *::before, *::after { transition: none !important; animation: none !important; }"
+EVERY_RULE = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# Structure depends on the width, colours on the scheme: two looks with every rule and two for the colours alone see all of both.
+LOOKS = [("light", 1280, EVERY_RULE), ("dark", 390, EVERY_RULE), ("dark", 1280, ["color-contrast"]), ("light", 390, ["color-contrast"])]
+AXE = """async (rules) => (await axe.run(document, {runOnly: rules, resultTypes: ["violations"]}))
   .violations.map((v) => `${v.id} (${v.impact}): ` + v.nodes.slice(0, 3).map((n) => n.html.slice(0, 160)).join(" | "))"""
 OVERFLOW = """() => document.documentElement.scrollWidth - document.documentElement.clientWidth"""
 WIDE = """() => [...document.querySelectorAll("main *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1)
@@ -74,23 +85,23 @@ def test_page_is_accessible(name: str, visit: Any, axe: str) -> None:
     """axe-core finds nothing, and nothing sticks out, in both colour schemes on a desk and on a phone."""
     seen = visit(reduced_motion="reduce")
     page, faults = seen.open(name), []
-    looks = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 390)]
+    page.add_style_tag(content=STILL)
 
     def look(scheme: str, width: int) -> None:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.set_viewport_size({"width": width, "height": 844})
-        page.wait_for_timeout(900)                      # the sidebar slides, then the page looks at what scrolls
+        page.wait_for_timeout(450)                      # the page waits for its final width, then looks at what scrolls
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
 
-    for scheme, width in looks:
+    for scheme, width, _ in LOOKS:
         look(scheme, width)
         if page.evaluate(OVERFLOW) > 0:
             faults.append(f"{scheme} {width}: wider than the screen: {page.evaluate(WIDE)}")
     page.evaluate(STRIP)
     page.evaluate(axe)
-    for scheme, width in looks:
+    for scheme, width, rules in LOOKS:
         look(scheme, width)
-        faults += [f"{scheme} {width}: {fault}" for fault in page.evaluate(AXE)]
+        faults += [f"{scheme} {width}: {fault}" for fault in page.evaluate(AXE, rules)]
     assert not faults, "\n".join(faults)
 
 
@@ -111,6 +122,9 @@ def move(page: Any, control: Any) -> bool:
     return False
 
 
+OPENING = """f => [...f.querySelectorAll(":is([data-control], [data-turn]) :is(input, select)")].map((i) => i.matches("select") ? i.selectedIndex : i.value).join()"""
+
+
 @pytest.mark.parametrize("name", [p for p in PAGES if has_explorer(p)] or [pytest.param("", marks=pytest.mark.skip(
     reason="no page holds an explorer"))])
 def test_explorers_answer(name: str, visit: Any) -> None:
@@ -118,22 +132,35 @@ def test_explorers_answer(name: str, visit: Any) -> None:
     seen = visit(reduced_motion="reduce")
     page = seen.open(name)
     figures = page.locator("figure[data-explorer]")
+    data = sum(figures.evaluate_all("all => all.map((f) => f.querySelector('script').textContent.length)"))
+    assert data <= EXPLORED, f"the explorers carry {data / 1000:.0f} kB"
     for k in range(figures.count()):
         figure = figures.nth(k)
         which = figure.get_attribute("data-explorer")
-        controls = figure.locator("[data-control] input, [data-control] select")
-        assert controls.count() > 0, f"{which} has no control"
+        controls = figure.locator(":is([data-control], [data-turn]) :is(input, select)")
+        turns = figure.locator("[data-turn] input").count()          # the last of the controls: they change what is seen, not what is said
+        opening = figure.evaluate(OPENING)
         for j in range(controls.count()):
-            if j:
-                page = seen.open(name)                  # each control from the opening state: elsewhere it may rightly change nothing
+            # each control from the opening state, which the address brings back: elsewhere it may rightly change nothing
+            page.evaluate("([id, state]) => { location.hash = `${id}=${state}`; }", [which, opening])
+            page.evaluate(tools.SETTLED)
+            assert figure.evaluate(OPENING) == opening, f"{which}: the address does not set the state"
             control = controls.nth(j)
             picture, summary = shown(figure)
             assert move(page, control), f"{which}: control {j} does not answer to the keyboard"
             page.evaluate(tools.SETTLED)
             after = shown(figure)
             assert after[0] != picture, f"{which}: control {j} does not change the picture"
-            assert after[1] != summary, f"{which}: control {j} does not change the summary"
-        assert f"{which}" in page.evaluate("decodeURIComponent(location.hash)"), f"{which}: the address does not carry the state"
+            assert j >= controls.count() - turns or after[1] != summary, f"{which}: control {j} does not change the summary"
+        carried = page.evaluate("decodeURIComponent(location.hash)")
+        assert not controls.count() or f"{which}" in carried, f"{which}: the address does not carry the state"
+        readers = figure.locator("[data-reader]")
+        assert controls.count() + readers.count() > 0, f"{which} has no control"
+        for j in range(readers.count()):
+            picture = shown(figure)[0]
+            assert move(page, readers.nth(j)), f"{which}: reader {j} does not answer to the keyboard"
+            assert shown(figure)[0] != picture, f"{which}: reader {j} does not show what it reads"
+            assert figure.locator("[data-reading]").inner_text().strip(), f"{which}: reader {j} reads nothing"
     assert [url for url in seen.weights if "explorer" in url and url.split("?")[0].endswith(".js")].__len__() == 1
     assert (seen.console, seen.failed, seen.off_site) == ([], [], [])
 
