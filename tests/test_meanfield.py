@@ -130,6 +130,7 @@ def test_reference_variance_rates_of_hardtanh(name, bias, rates):
         assert math.exp(-1 / p.variance_depth_scale) == pytest.approx(rate, abs=5.1e-5)
 
 
+@pytest.mark.statement("prop-order-parameter")
 def test_order_parameter_above_the_critical_point():
     """rho* = tau/b for smooth, (tau/b)^2 for kinked activations, to leading order; and the reference values."""
     critical = meanfield.critical_weight_std("tanh", 0.3)
@@ -144,6 +145,7 @@ def test_order_parameter_above_the_critical_point():
         assert math.log2(high / low) == pytest.approx(power, rel=1e-3)
 
 
+@pytest.mark.statement("prop-critical-decay")
 def test_critical_decay_of_the_order_parameter():
     for name, b, raw in (("tanh", 0.233498, {100: 0.98843, 1000: 1.00569}), ("erf", 0.252674, {100: 0.98220, 1000: 1.00350})):
         run = meanfield.profile(name, meanfield.critical_weight_std(name, 0.3), 0.3, depth=1000, rho=0.5)
@@ -397,3 +399,9 @@ def test_phase_diagram():
 def test_errors_name_the_argument(call, word):
     with pytest.raises(ValueError, match=word):
         call()
+
+
+def test_profile_survives_the_underflow_of_the_variance() -> None:
+    """The map of ReLU does not depend on the length, so a length too small for a float changes nothing."""
+    shrinking, kept = (meanfield.profile("relu", std, 0.0, 1500, variance=1.0, rho=0.5).log_rho for std in (1.0, 2**0.5))
+    np.testing.assert_allclose(shrinking, kept, rtol=1e-9)

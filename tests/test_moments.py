@@ -291,6 +291,7 @@ def test_difference_moment_against_subtraction(name, q):
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.statement("prop-kink-expansion")
 def test_difference_moment_near_zero(name):
     """The limit is the derivative moment; smooth: corrections like rho, kinked: like sqrt(rho), with known factors."""
     unit, q = UNITS[name], 0.8

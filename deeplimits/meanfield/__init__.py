@@ -10,6 +10,7 @@ apart. Everything here is stable near c = 1: what is computed is :math:`\rho`, n
 """
 
 from deeplimits.meanfield.angles import angle_map, angle_profile
+from deeplimits.meanfield.fields import rho_field
 from deeplimits.meanfield.fixedpoints import FixedPoint, fixed_point, phase_diagram
 from deeplimits.meanfield.maps import Profile, correlation_map, gram_map, profile, rho_map, variance_map
 from deeplimits.moments import critical_variance, critical_weight_std
@@ -26,6 +27,7 @@ __all__ = [
     "gram_map",
     "phase_diagram",
     "profile",
+    "rho_field",
     "rho_map",
     "variance_map",
 ]

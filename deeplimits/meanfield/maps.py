@@ -220,7 +220,8 @@ def profile(
     lengths[0], logs[0] = q, log_rho
     for layer in range(1, depth + 1):
         if log_rho > -math.inf:
-            gain = scale(unit, q, weight, bias) * quotient(unit, q, log_rho)
+            at = 1.0 if unit.homogeneous and bias == 0 else q    # the same at every length, also where q underflows
+            gain = scale(unit, at, weight, bias) * quotient(unit, at, log_rho)
             log_rho = min(log_rho + math.log(gain), math.log(2)) if gain > 0 else -math.inf
         if variance is not None and math.isfinite(q):
             q = weight**2 * moments.second_moment(unit, q) + bias**2
