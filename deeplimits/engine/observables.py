@@ -10,6 +10,7 @@ import torch
 
 from deeplimits.engine.state import State
 from deeplimits.layers.base import Layer
+from deeplimits.layers.convolution import CircularConv1d, CircularConv2d
 from deeplimits.layers.dense import Dense
 
 Tensor = torch.Tensor
@@ -17,7 +18,7 @@ Tensor = torch.Tensor
 
 def _with_reference(value: Tensor, reference: float) -> Tensor:
     """Put the trivial value of input 0 in front."""
-    first = torch.full_like(value[:, :1], reference) if value.shape[1] else value.new_full((value.shape[0], 1), reference, device=value.device)
+    first = torch.full_like(value[:, :1], reference) if value.shape[1] else value.new_full((value.shape[0], 1, *value.shape[2:]), reference, device=value.device)
     return torch.cat([first, value], dim=1)
 
 
@@ -77,14 +78,64 @@ def _gram(state: State, layer: Layer) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     In units where the factor is the variance that a unit vector produces, the bias adds beta to every entry.
     """
     if not isinstance(layer, Dense):
-        raise ValueError(f"observe: 'variance', 'correlation', 'rho' and 'log_rho' need a Dense layer; got {type(layer).__name__}")
+        raise ValueError("observe: 'variance', 'correlation', 'rho' and 'log_rho' need a Dense layer or a convolution; "
+                         f"got {type(layer).__name__}")
     factor = layer.weight_std**2 / layer.fan_in * torch.exp(2 * state.log_scale)
     beta = layer.bias_std**2 / factor if layer.bias_std else torch.zeros_like(factor)
     along, across = _sides(state)
     return state.norm**2 + beta, along**2 + across**2 + beta, state.norm * along + beta, factor
 
 
+@dataclass(frozen=True)
+class Sites:
+    """Second moments of the next pre-activations at every pixel, of a convolution; shapes (S, 1, pixels) and (S, P, pixels)."""
+
+    first: Tensor      # K_00
+    other: Tensor      # K_jj
+    log_rho: Tensor    # log(1 - c)
+    correlation: Tensor
+
+
+def by_site(name: str, layer: Layer) -> bool:
+    """Whether an observable needs the difference at every site to full relative precision."""
+    return name in ("variance", "correlation", "rho", "log_rho", "local_rho", "local_log_rho") and isinstance(layer, (CircularConv1d, CircularConv2d))
+
+
+def _sites(state: State, layer: CircularConv1d | CircularConv2d) -> Sites:
+    """From the patch that a pixel sees: K = sigma_w^2 times the mean over the patch, plus sigma_b^2."""
+    kind = state.log_scale.dtype
+    x = torch.exp(state.log_scale).unsqueeze(-1).unsqueeze(-1) * layer.patches(state.x).to(kind)
+    d = layer.patches(state.direction).to(kind)
+    size = d.abs().amax(-2)  # an entry may be far too small to be squared
+    d = d / torch.where(size > 0, size, torch.ones_like(size)).unsqueeze(-2)
+    weight, tiny = layer.weight_std**2, torch.finfo(kind).tiny
+    log_step = (state.log_scale + state.log_gap).unsqueeze(-1) + torch.log(size)
+    step = torch.exp(log_step)
+    first = weight * x.square().mean(-2) + layer.bias_std**2
+    mixed, square = weight * (x * d).mean(-2), weight * d.square().mean(-2)
+    other = first + step * (2 * mixed + step * square)
+    correlation = (first + step * mixed) / torch.sqrt(first * other)
+    # 1 - c^2 = e^{2s} (K_00 D - B^2) / (K_00 K_jj); the difference is one of numbers of the size of d squared.
+    determinant = (first * square - mixed.square()).clamp_min(0.0)
+    log_rho = 2 * log_step + torch.log(determinant) - torch.log((first * other * (1 + correlation)).clamp_min(tiny))
+    log_rho = torch.where(correlation > 0, log_rho, torch.log((1 - correlation).clamp_min(tiny)))
+    return Sites(first, other, log_rho, correlation)
+
+
+def local_rho(state: State, layer: Layer) -> Tensor:
+    return torch.exp(local_log_rho(state, layer))
+
+
+def local_log_rho(state: State, layer: Layer) -> Tensor:
+    if not by_site("local_rho", layer):
+        raise ValueError(f"observe: 'local_rho' and 'local_log_rho' need a convolution such as CircularConv1d; got {type(layer).__name__}")
+    return _with_reference(_sites(state, layer).log_rho, -math.inf)  # type: ignore[arg-type]
+
+
 def variance(state: State, layer: Layer) -> Tensor:
+    if by_site("variance", layer):
+        sites = _sites(state, layer)  # type: ignore[arg-type]
+        return torch.cat([sites.first, sites.other], dim=1).mean(-1)
     first, other, _, factor = _gram(state, layer)
     other = torch.where(state.dead, torch.full_like(other, 0.0), other)
     return factor * torch.cat([first, other * torch.exp(2 * state.log_ratio)], dim=1)
@@ -108,14 +159,21 @@ def _rho(state: State, layer: Layer) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def correlation(state: State, layer: Layer) -> Tensor:
+    if by_site("correlation", layer):
+        return _with_reference(_sites(state, layer).correlation.mean(-1), 1.0)  # type: ignore[arg-type]
     return _with_reference(_rho(state, layer)[2], 1.0)
 
 
 def rho(state: State, layer: Layer) -> Tensor:
+    if by_site("rho", layer):
+        return torch.exp(log_rho(state, layer))
     return _with_reference(_rho(state, layer)[0], 0.0)
 
 
 def log_rho(state: State, layer: Layer) -> Tensor:
+    if by_site("log_rho", layer):
+        local = _sites(state, layer).log_rho  # type: ignore[arg-type]
+        return _with_reference(torch.logsumexp(local, -1) - math.log(local.shape[-1]), -math.inf)
     return _with_reference(_rho(state, layer)[1], -math.inf)
 
 
@@ -127,6 +185,7 @@ class Observable:
     long_name: str
     units: str = "1"
     refers_to: str = "x"
+    local: bool = False
 
 
 _NEXT = "pre-activations h of the next layer, given x (uncentred second moments)"
@@ -142,4 +201,6 @@ TABLE = {
     "correlation": Observable(correlation, "correlation c with input 0", refers_to=_NEXT),
     "rho": Observable(rho, "order parameter 1 - c", refers_to=_NEXT),
     "log_rho": Observable(log_rho, "logarithm of the order parameter 1 - c", "nat", refers_to=_NEXT),
+    "local_rho": Observable(local_rho, "order parameter 1 - c at a site", refers_to=_NEXT, local=True),
+    "local_log_rho": Observable(local_log_rho, "logarithm of the order parameter 1 - c at a site", "nat", refers_to=_NEXT, local=True),
 }

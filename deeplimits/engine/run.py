@@ -41,8 +41,9 @@ def simulate(layer: Layer, x0: Any, depth: int, observe: Sequence[str | Callable
         x0: inputs, shape ``(B, N)`` (``(B, n, n)`` for layers on matrices, with callable observers only).
         depth: number of layers.
         observe: names among ``log_norm``, ``log_distance``, ``angle``, ``log_angle``, ``alive`` (of x) and ``variance``,
-            ``correlation``, ``rho``, ``log_rho`` (of the pre-activations that x generates in the next layer), and
-            callables that map x of shape ``(S, B, N)`` to ``(S, ...)``; a dict names the callables.
+            ``correlation``, ``rho``, ``log_rho`` (of the pre-activations that x generates in the next layer; means over the
+            pixels of a convolution, whose ``local_rho`` and ``local_log_rho`` add the dimension ``site``), and callables
+            that map x of shape ``(S, B, N)`` to ``(S, ...)``; a dict names the callables.
         record: depths to record, 0 being the inputs; all up to 257 evenly spaced ones if None.
         samples: number S of independent networks.
         order: ``"forward"`` or ``"backward"``; backward replays the layers at every recorded depth, which costs the sum
@@ -100,6 +101,16 @@ class Plan:
         """Whether differences are carried: not needed when only callables watch."""
         return any(f is None for f in self.observers.values())
 
+    @property
+    def whole(self) -> bool:
+        """Whether differences are carried site by site."""
+        return any(f is None and observables.by_site(name, self.layer) for name, f in self.observers.items())
+
+    @property
+    def homogeneous(self) -> bool:
+        """Whether lengths factor out of what is carried."""
+        return self.layer.homogeneous and not self.whole
+
     def layer_at(self, depth: int) -> Layer:
         """The layer that acts at a depth: the first one may be rectangular."""
         return self.layer.resized(self.x0.shape[-1]) if depth == 1 else self.layer
@@ -127,7 +138,7 @@ def _plan(layer, x0, depth, observe, record, samples, order, route, seed, rng, d
     if route == "auto":
         route = "law" if layer.has_law and order == "forward" else "weights"
     first = layer.resized(x0.shape[-1]) if x0.ndim == 2 else layer
-    numbers = max(x0.shape[0], 2) * max(first.width, first.fan_in) if route == "law" else layer.width * max(layer.fan_in, first.fan_in)
+    numbers = max(x0.shape[0], 2) * max(first.width, first.fan_in) if route == "law" else max(layer.load(x0.shape[0]), first.load(x0.shape[0]))
     arguments = {"layer": layer.describe(), "x0_shape": list(x0.shape), "depth": depth, "observe": list(observers), "samples": samples,
                  "order": order, "route": route, "seed": seed, "rng": rng, "device": str(x0.device), "dtype": str(x0.dtype).removeprefix("torch.")}
     return Plan(layer, x0, depth, observers, _depths(record, depth), samples, order, route, seed, rng,
@@ -204,13 +215,13 @@ class _Block:
     def begin(self) -> Any:
         plan = self.plan
         if plan.pairs:
-            return begin(plan.x0, self.samples, plan.layer.homogeneous)
+            return begin(plan.x0, self.samples, plan.homogeneous, plan.whole)
         return plan.x0.expand(self.samples, *plan.x0.shape)
 
     def step(self, layer_map: LayerMap, state: Any) -> Any:
         self.tick()
         if self.plan.pairs:
-            return advance(layer_map, state, homogeneous=self.plan.layer.homogeneous, fixes_zero=self.plan.layer.fixes_zero)
+            return advance(layer_map, state, homogeneous=self.plan.homogeneous, fixes_zero=self.plan.layer.fixes_zero)
         return layer_map(state)
 
     def watch(self, place: int, depth: int, state: Any) -> None:
@@ -333,6 +344,8 @@ def _dataset(plan: Plan, results: dict[str, np.ndarray], done: np.ndarray) -> xa
         names = ["input"] if size[:1] == (inputs,) else [f"{name}_0"] * len(size[:1])
         dims = ["sample", "depth", *names, *(f"{name}_{k}" for k in range(1, len(size)))]
         seen = observables.TABLE[name] if plan.observers[name] is None else None
+        if seen is not None and seen.local:
+            dims[-1] = "site"
         if name == "alive" and not interrupted:
             array = array.astype(bool)
         attrs = {"long_name": seen.long_name, "units": seen.units, "refers_to": seen.refers_to} if seen else {"long_name": name, "refers_to": "x"}

@@ -2,7 +2,8 @@ r"""What is carried from layer to layer: a point in units of its own size, and t
 
 Input 0 is :math:`x = e^a \hat x`; input j is :math:`e^{a + r}(\hat x + e^s d)` with the logarithms a, r, s in double precision and
 d of norm one, stored as its part across :math:`\hat x` and the length of its part along it. Nothing underflows, and
-distances and angles far below 1e-300 keep their relative precision.
+distances and angles far below 1e-300 keep their relative precision. Where every site counts (the order parameter at each
+pixel of a convolution), d is carried whole: its small entries would drown in the two parts.
 """
 
 from __future__ import annotations
@@ -31,10 +32,13 @@ class State:
     along_size: Tensor  # (S, P), <x, d>/|x|
     across_size: Tensor  # (S, P), |across|
     dead: Tensor        # (S, P), whether another input has become exactly zero, for good
+    whole: Tensor | None = None  # (S, P, N), the direction d with every entry to full relative precision, where that is needed
 
     @property
     def direction(self) -> Tensor:
         """The unit directions d, shape (S, P, N)."""
+        if self.whole is not None:
+            return self.whole
         share = self.along_size / self.norm.clamp_min(torch.finfo(self.norm.dtype).tiny)
         return self.across + share.to(self.x.dtype).unsqueeze(-1) * self.x
 
@@ -51,8 +55,8 @@ def accumulator(device: torch.device, dtype: torch.dtype) -> torch.dtype:
     return dtype if device.type == "mps" else torch.float64
 
 
-def begin(x0: Tensor, samples: int, homogeneous: bool = False) -> State:
-    """The state of ``samples`` networks at the inputs ``x0`` of shape (B, N)."""
+def begin(x0: Tensor, samples: int, homogeneous: bool = False, whole: bool = False) -> State:
+    """The state of ``samples`` networks at the inputs ``x0`` of shape (B, N); ``whole`` keeps the directions entry by entry."""
     kind = accumulator(x0.device, x0.dtype)
     ratio = torch.zeros(x0.shape[0] - 1, dtype=kind, device=x0.device)
     rest = x0[1:]
@@ -61,10 +65,13 @@ def begin(x0: Tensor, samples: int, homogeneous: bool = False) -> State:
         ratio = torch.where(torch.isfinite(ratio), ratio, torch.zeros_like(ratio))
         rest = rest * torch.exp(-ratio).to(x0.dtype).unsqueeze(-1)
     zero = torch.zeros(samples, 1, dtype=kind, device=x0.device)
-    gap = torch.zeros(samples, rest.shape[0], dtype=kind, device=x0.device)
     dead = (x0[1:] == 0).all(-1).expand(samples, -1) & homogeneous
-    x, d = x0[:1].expand(samples, 1, -1), (rest - x0[:1]).expand(samples, -1, -1)
-    return _split(x, d, State(x, d, zero, ratio.expand(samples, -1), gap, zero, gap, gap, dead), homogeneous)
+    d = rest - x0[:1]
+    size = d.abs().amax(-1, keepdim=True)  # in these units no square underflows
+    size = torch.where(size > 0, size, torch.ones_like(size))
+    gap = torch.log(size.to(kind)).squeeze(-1).expand(samples, -1)
+    x, d = x0[:1].expand(samples, 1, -1), (d / size).expand(samples, -1, -1)
+    return _split(x, d, State(x, d, zero, ratio.expand(samples, -1), gap, zero, gap, gap, dead, d if whole else None), homogeneous)
 
 
 def _length(v: Tensor, dtype: torch.dtype) -> Tensor:
@@ -95,8 +102,9 @@ def _split(x: Tensor, d: Tensor, state: State, homogeneous: bool, parallel: Tens
         log_scale, log_ratio, log_gap = log_scale + torch.log(unit), log_ratio + growth, log_gap - growth - torch.log(unit)
     size = torch.hypot(along_size, across_size)
     safe_size = size.clamp_min(tiny)
-    return State(x, across.mul_(safe_size.reciprocal().to(x.dtype).unsqueeze(-1)), log_scale, log_ratio, log_gap + torch.log(size), norm,
-                 along_size / safe_size, across_size / safe_size, state.dead)
+    unit_size = safe_size.reciprocal().to(x.dtype).unsqueeze(-1)
+    return State(x, across.mul_(unit_size), log_scale, log_ratio, log_gap + torch.log(size), norm, along_size / safe_size,
+                 across_size / safe_size, state.dead, None if state.whole is None else d * unit_size)
 
 
 def _rescale(state: State) -> State:

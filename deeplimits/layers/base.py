@@ -172,6 +172,10 @@ class Layer:
         # A layer without weight matrices is its own shortcut.
         return self._sample(generator, samples, dtype, device, state)
 
+    def load(self, inputs: int) -> int:
+        """How many numbers one sample of this layer moves for so many inputs: what an engine divides its blocks by."""
+        return self.width * self.fan_in
+
     def start(self, generator: torch.Generator | None, samples: int) -> Tensor | None:
         """The hidden state of ``samples`` sequences at the first layer; None where layers are independent."""
         return None

@@ -118,6 +118,14 @@ def neighbours(size: tuple[int, ...], kernel: tuple[int, ...], padding: str) -> 
     return np.array(table, dtype=np.int64).T.copy()
 
 
+def gather(x: Tensor, pixels: int, table: Tensor, padding: str) -> Tensor:
+    """What every pixel sees: flattened images ``(..., C * pixels)`` become ``(..., C * taps, pixels)``."""
+    image = x.unflatten(-1, (-1, pixels))
+    if padding == "zeros":
+        image = torch.nn.functional.pad(image, (0, 1))
+    return image.index_select(-1, table.mT.flatten()).unflatten(-1, (-1, pixels)).flatten(-3, -2)
+
+
 class _Convolution(Layer):
     """Convolutions on a periodic grid of any dimension."""
 
@@ -163,6 +171,15 @@ class _Convolution(Layer):
 
     def describe(self) -> dict[str, Any]:
         return described(self, super().describe())
+
+    def load(self, inputs: int) -> int:
+        patches = inputs * self.pixels * self._taps
+        return max(patches, self.pixels * self.channels * self._taps) if self.kernels == "fresh" else patches
+
+    def patches(self, x: Tensor) -> Tensor:
+        """What every pixel sees of images of shape ``(..., fan_in)``: ``(..., C_in * taps, pixels)``."""
+        table = torch.as_tensor(neighbours(self.size, self.kernel, self.padding), device=x.device)
+        return gather(x, self.pixels, table, self.padding)
 
     def resized(self, fan_in: int) -> _Convolution:
         """The same layer for images with another number of channels."""
@@ -248,22 +265,17 @@ class ConvolutionMap(ActivatedMap):
         self._table = torch.tensor(table, dtype=torch.int64, device=weight.device)
 
     def _patches(self, x: Tensor) -> Tensor:
-        """What every pixel sees, shape (..., pixels, C_in * taps)."""
+        """What every pixel sees, shape (..., C_in * taps, pixels)."""
         channels = self.weight.shape[-1 - len(self.size)]
-        image = point(x, (channels * self._pixels,), self.weight).unflatten(-1, (channels, self._pixels))
-        if self.padding == "zeros":
-            image = torch.nn.functional.pad(image, (0, 1))
-        return image[..., self._table].movedim(-3, -2).flatten(-2)
+        return gather(point(x, (channels * self._pixels,), self.weight), self._pixels, self._table, self.padding)
 
     def linear(self, x: Tensor) -> Tensor:
         rows = self.weight.flatten(-1 - len(self.size))  # (..., C_out, C_in * taps)
         patches = self._patches(x)
         if self.kernels == "fresh":
             rows = rows.unsqueeze(-4) if self._batched else rows
-            out = (rows @ patches.unsqueeze(-1)).squeeze(-1)
-        else:
-            out = patches @ (rows.unsqueeze(-3) if self._batched else rows).mT
-        return out.mT.flatten(-2)
+            return (rows @ patches.mT.unsqueeze(-1)).squeeze(-1).mT.flatten(-2)
+        return ((rows.unsqueeze(-3) if self._batched else rows) @ patches).flatten(-2)
 
     def _add_bias(self, h: Tensor) -> Tensor:
         if self.bias is None:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import torch
 
-from . import engine, studies
+from . import criticality, engine, explorers, masking, percolation, studies, topology, training
 from .harness import Result, table
 
-CASES = [*engine.CASES, *studies.CASES]
+CASES = [*engine.CASES, *studies.CASES, *training.CASES, *criticality.CASES, *topology.CASES, *percolation.CASES, *masking.CASES,
+         *explorers.CASES]
 OUTPUT = Path(__file__).resolve().parents[2] / "_build" / "benchmarks.json"
 
 
