@@ -2,7 +2,7 @@
 
 - MathJax comes from the package sphinx-mathjax-offline, and only to pages that hold a formula.
 - The theme sends 800 kB of icons, as a script and as fonts; the fonts are cut down to the icons in use.
-- The explorers' script goes to the pages that hold an explorer, their style once to each page.
+- The explorers' script goes to the pages that hold an explorer, their style once to each page; a story's, to the stories.
 - The theme's live-code scripts (unused, and fetched from elsewhere) go.
 - The index of the search goes to the search page alone, not to every page.
 """
@@ -66,6 +66,9 @@ def page(app, pagename, templatename, context, doctree):
         files[:] = [f for f in files if not any(word in describe(f) for word in unwanted)]
     if "data-explorer" in body:
         app.add_js_file("explorer.js", type="module")
+    if 'class="story' in body:
+        app.add_css_file("story.css")
+        app.add_js_file("story.js", type="module")         # after the explorer's, as modules keep their order
 
 
 SLIM = ["styles/pydata-sphinx-theme.css", "scripts/fontawesome.js", "icons.txt",
