@@ -3,6 +3,7 @@
 - MathJax comes from the package sphinx-mathjax-offline, and only to pages that hold a formula.
 - The theme sends 800 kB of icons, as a script and as fonts; the fonts are cut down to the icons in use.
 - The explorers' script goes to the pages that hold an explorer, their style once to each page; a story's, to the stories.
+- The letters in the figures of a page stand in it once.
 - The theme's live-code scripts (unused, and fetched from elsewhere) go.
 - The index of the search goes to the search page alone, not to every page.
 """
@@ -16,6 +17,7 @@ from pathlib import Path
 import pydata_sphinx_theme
 from docutils import nodes
 from fontTools import subset  # writing woff2 needs the package brotli
+from PIL import Image
 from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +51,21 @@ def describe(file) -> str:
     attributes = getattr(file, "attributes", None) or {}
     return f"{getattr(file, 'filename', None) or file} {attributes.get('body') or ''}".lower()
 
+GLYPH = re.compile(r'<path id="([^"]+)" d="([^"]+)" transform="scale\(0\.015625\)"\s*/>')
+
+
+def share_glyphs(body: str) -> str:
+    """Every figure brings the letters it writes; on a page each letter is needed once."""
+    first: dict[str, str] = {}
+    same: dict[str, str] = {}
+
+    def keep(glyph: re.Match) -> str:
+        same[glyph[1]] = first.setdefault(glyph[2], glyph[1])
+        return glyph[0] if same[glyph[1]] == glyph[1] else ""
+
+    body = re.sub(r"<defs>\s*</defs>", "", GLYPH.sub(keep, body))
+    return re.sub(r'(?<=xlink:href="#)[^"]+', lambda m: same.get(m[0], m[0]), body)
+
 
 def page(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
@@ -57,7 +74,7 @@ def page(app, pagename, templatename, context, doctree):
     first = STYLE.search(body)
     if first:                                   # each explorer brings the style along; a page needs it once
         body = body[: first.end()] + STYLE.sub("", body[first.end():])
-    context["body"] = body
+    context["body"] = body = share_glyphs(body)
     unwanted = ["thebe"]
     sidebar = any(next(t.findall(nodes.math), None) for t in app.env.titles.values())
     if not sidebar and not FORMULA.search(body):
@@ -123,6 +140,15 @@ def slim_icons(out: Path):
         source_map.unlink()
 
 
+def small_logos(out: Path):
+    """The theme's logos of launch buttons are shown 20 pixels high and sent ten times as large."""
+    for name in (out / "_static" / "images").glob("logo_*.png"):
+        with Image.open(name) as picture:
+            small = picture.convert("RGBA")
+        small.thumbnail((64, 64))
+        small.quantize(32).save(name, optimize=True)
+
+
 SEARCH_SCRIPT = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js"></script>')
 
 
@@ -138,6 +164,7 @@ def finish(app, exception):
     if exception is None and app.builder.format == "html":
         copy_mathjax(Path(app.outdir) / "_static")
         slim_icons(Path(app.outdir))
+        small_logos(Path(app.outdir))
         only_search_searches(Path(app.outdir))
 
 

@@ -141,18 +141,29 @@ def _figure_of(figure: Any) -> Figure:
     return first.get_figure()
 
 
+def _rounded(svg: str) -> str:
+    """Coordinates to a tenth of a point, a third of what a fine screen can show; glyphs and transforms of glyphs stay."""
+    tenth = lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0])
+    return re.sub(r'(?<= d=")[^"]*|(?<= [xy]=")[^"]*|(?<=translate\()[^)]*', tenth, svg)
+
+
+def _marked(svg: str, alt: str) -> str:
+    """Only the ids that something refers to, short and different from those of other figures on the page."""
+    mark = "f" + hashlib.sha256((svg + alt).encode()).hexdigest()[:6]
+    used = dict.fromkeys(re.findall(r'(?:xlink:href="#|url\(#)([^")]+)', svg))
+    short = {name: f"{mark}{k}" for k, name in enumerate(used)}
+    svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{short[m[1]]}"' if m[1] in short else "", svg)
+    return re.sub(r'(xlink:href="#|url\(#)([^")]+)', lambda m: m[1] + short[m[2]], svg)
+
+
 def _inline(svg: str, alt: str) -> str:
     """Matplotlib's SVG as an element for a page: described, with ids of its own, in the colour of the text."""
     svg = svg[svg.index("<svg"):]
     svg = re.sub(r"<!--.*?-->\s*|<metadata>.*?</metadata>\s*|<defs>\s*<style[^>]*>.*?</style>\s*</defs>\s*", "", svg, flags=re.S)
-    svg = re.sub(r'(?<= d=")[^"]*', lambda m: re.sub(r"\d+\.\d{2,}", lambda n: f"{float(n[0]):.1f}".removesuffix(".0"), m[0]), svg)
-    svg = re.sub(INK, "currentColor", svg, flags=re.I)
-    mark = "f" + hashlib.sha256((svg + alt).encode()).hexdigest()[:8]
-    svg = re.sub(r'\bid="', f'id="{mark}-', svg)
-    svg = re.sub(r'(xlink:href="#|url\(#)', rf"\g<1>{mark}-", svg)
+    svg = _marked(re.sub(INK, "currentColor", _rounded(svg), flags=re.I), alt)
     head, body = svg.split(">", 1)
     width = float(re.search(r'width="([\d.]+)pt"', head)[1]) * 4 / 3
     box = re.search(r'viewBox="([^"]*)"', head)[1]
     return (f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" viewBox="{box}" role="img" '
             f'aria-label="{escape(alt)}" style="display:block;width:{width:.0f}px;max-width:100%;height:auto;margin:0 auto">'
-            + re.sub(r"\s*\n\s*", " ", body).strip())
+            + re.sub(r"\s*\n\s*", " ", body).replace("> <", "><").strip())

@@ -18,7 +18,7 @@ class Reachability:
     r"""Whether a component contains a target, and the count behind the answer.
 
     Attributes:
-        reachable: the criterion :math:`\max(0, P - p) + \max(0, N - q) \le g` holds.
+        reachable: the criterion holds.
         frozen_positive: p, neurons with balance at most zero and a positive output weight.
         frozen_negative: q, the same with a negative one.
         free: g, neurons with a positive balance.
