@@ -25,7 +25,7 @@ SHIFT = """() => new Promise((done) => {
 def tip_over(page: Any, anchor: Any) -> str:
     anchor.scroll_into_view_if_needed()
     anchor.hover()
-    page.wait_for_function(f"({TIP})() !== ''", timeout=5000)
+    page.wait_for_function(f"({TIP})() !== ''", timeout=20_000)
     return page.evaluate(TIP)
 
 
@@ -54,7 +54,7 @@ def test_formulas_say_what_their_letters_mean(visit: Any) -> None:
     formula = page.evaluate_handle(f"() => [...MathJax.startup.document.math][{index}].typesetRoot").as_element()
     formula.scroll_into_view_if_needed()
     formula.hover()
-    page.wait_for_function(f"({TIP})() !== ''", timeout=5000)
+    page.wait_for_function(f"({TIP})() !== ''", timeout=20_000)
     assert "weight_std" in page.evaluate(TIP)
     assert (seen.console, seen.failed, seen.off_site) == ([], [], [])
 
