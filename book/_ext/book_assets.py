@@ -9,7 +9,9 @@
 """
 from __future__ import annotations
 
+import base64
 import importlib.util
+import io
 import re
 import shutil
 from pathlib import Path
@@ -67,6 +69,19 @@ def share_glyphs(body: str) -> str:
     return re.sub(r'(?<=xlink:href="#)[^"]+', lambda m: same.get(m[0], m[0]), body)
 
 
+PNG = re.compile(r'(?<=data:image/png;base64,)[^"]+')
+
+
+def small_png(found: re.Match) -> str:
+    """A picture of few colours as a palette: exact, and half as large."""
+    with Image.open(io.BytesIO(base64.b64decode(found[0]))) as picture:
+        if not picture.getcolors(256):
+            return found[0]
+        smaller = io.BytesIO()
+        picture.quantize(256).save(smaller, "PNG", optimize=True)
+    return base64.b64encode(smaller.getvalue()).decode()
+
+
 def page(app, pagename, templatename, context, doctree):
     body = context.get("body", "")
     for old, new in MENDS:
@@ -74,7 +89,7 @@ def page(app, pagename, templatename, context, doctree):
     first = STYLE.search(body)
     if first:                                   # each explorer brings the style along; a page needs it once
         body = body[: first.end()] + STYLE.sub("", body[first.end():])
-    context["body"] = body = share_glyphs(body)
+    context["body"] = body = share_glyphs(PNG.sub(small_png, body))
     unwanted = ["thebe"]
     sidebar = any(next(t.findall(nodes.math), None) for t in app.env.titles.values())
     if not sidebar and not FORMULA.search(body):
