@@ -54,7 +54,7 @@ const meanings = async (formula) => {
   const item = [...(window.MathJax?.startup?.document?.math ?? [])].find((m) => m.typesetRoot === formula);
   if (!item) return;
   symbols ??= fetch(new URL("symbols.json", SCRIPT.src)).then((r) => r.json()).catch(() => []);
-  const letters = (await symbols).filter((s) => new RegExp(s.pattern, "u").test(item.math));
+  const letters = (await symbols).filter((s) => new RegExp(s.pattern).test(item.math));
   if (!letters.length) return;
   const list = document.createElement("dl");
   for (const { symbol, code, meaning } of letters) {
