@@ -114,7 +114,7 @@ def test_profile_of_several_lines_and_a_predicting_function() -> None:
     ax = plots.profile(ds, lines="threshold", predicted=lambda depth: np.exp(-depth), labels={"threshold": "ε"})
     assert ax.get_legend_handles_labels()[1] == ["ε = 10⁻⁵", "ε = 10⁻¹⁰", "predicted"]
     assert len({str(line.get_linestyle()) + str(line._dash_pattern) for line in ax.get_lines()[:2]}) == 2
-    with pytest.raises(ValueError, match="dimension 'threshold' of y is neither x nor lines"):
+    with pytest.raises(ValueError, match="dimension 'threshold' is neither drawn"):
         plots.profile(ds)
     with pytest.raises(TypeError, match="profile must be an xarray Dataset or DataArray"):
         plots.profile([1, 2])

@@ -138,7 +138,7 @@ def test_results_are_the_same_on_one_core_and_save_and_load(monkeypatch, tmp_pat
     assert loaded.identical(ds) or loaded.equals(ds)
     told = json.loads(loaded.attrs["provenance"])
     assert told["arguments"]["weight_ratio"] == [0.9, 1.1] and told["versions"]["torch"] == torch.__version__
-    monkeypatch.setattr("deeplimits.training.ensemble._cores", lambda: 1)
+    monkeypatch.setattr("deeplimits._runs.cores", lambda: 1)
     monkeypatch.setattr("deeplimits.training.ensemble.BLOCK_NUMBERS", {"cpu": 1})  # every network in a block of its own
     np.testing.assert_allclose(train_ensemble(**arguments).test_loss, ds.test_loss, rtol=1e-10)
 
@@ -172,7 +172,7 @@ def interruptible():
 def test_an_interrupt_keeps_what_is_finished_and_resume_trains_the_rest(interruptible, monkeypatch, tmp_path):
     arguments = dict(depth=[1, 3], width=6, lr=0.1, seed=range(2), epochs=3, batch_size=30, data=small(), dtype=DOUBLE, progress=False)
     whole = train_ensemble(**arguments)
-    monkeypatch.setattr("deeplimits.training.ensemble._cores", lambda: 1)
+    monkeypatch.setattr("deeplimits._runs.cores", lambda: 1)
     step, seen = Program.step, []
 
     def watched(self, x, labels):

@@ -34,6 +34,7 @@ import torch
 import xarray as xr
 
 import deeplimits as dl
+from deeplimits import _runs
 
 OUT = Path(__file__).with_suffix(".nc")
 BIAS, SEED, FACTOR, THRESHOLD = 0.3, 17, 5.0, 1e-2
@@ -169,7 +170,7 @@ def sections() -> Iterator[tuple[str, xr.Dataset]]:
 
 def main() -> None:
     attrs = {"command": "python book/results/shared_kernel.py", "times": TIMES, "seed": SEED, "bias_std": BIAS, "activation": "tanh", "factor": FACTOR,
-             "threshold": THRESHOLD, "versions": str(dl.percolation.lattice.versions() | {"torch": torch.__version__})}
+             "threshold": THRESHOLD, "versions": str(_runs.versions())}
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / OUT.name
         for name, ds in sections():

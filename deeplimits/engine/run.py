@@ -3,18 +3,15 @@ r"""One function runs every experiment: an ensemble of random networks, watched 
 from __future__ import annotations
 
 import json
-import os
-import platform
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from deeplimits import _checks
+from deeplimits import _checks, _runs
 from deeplimits.engine import observables
 from deeplimits.engine.state import advance, begin
 from deeplimits.engine.streams import block_sizes, stream
@@ -183,10 +180,6 @@ def _depths(record: Sequence[int] | None, depth: int) -> np.ndarray:
     return wanted.astype(np.int64)
 
 
-class Stopped(Exception):
-    """Raised in a worker when the run is interrupted."""
-
-
 @dataclass
 class _Block:
     """One block of samples: its own random streams, its own slice of the results."""
@@ -264,11 +257,11 @@ def _execute(plan: Plan, progress: bool) -> tuple[dict[str, np.ndarray], np.ndar
     """Run the blocks on a pool of threads; each writes its own slice."""
     results: dict[str, np.ndarray] = {}
     done = np.zeros((plan.samples, len(plan.record)), dtype=bool)
-    lock, stop, ticks = threading.Lock(), threading.Event(), [0] * len(plan.blocks)
+    lock = threading.Lock()
     starts = np.cumsum([0, *plan.blocks])
     watched = list(plan.observers)
 
-    def work(index: int) -> None:
+    def work(index: int, steps: _runs.Steps) -> None:
         rows = slice(starts[index], starts[index + 1])
 
         def keep(place: int, name: str, value: Tensor) -> None:
@@ -281,52 +274,13 @@ def _execute(plan: Plan, progress: bool) -> tuple[dict[str, np.ndarray], np.ndar
             if name == watched[-1]:
                 done[rows, place] = True
 
-        def tick() -> None:
-            ticks[index] += 1
-            if stop.is_set():
-                raise Stopped
-
-        block = _Block(plan, index, plan.blocks[index], keep, tick)
+        block = _Block(plan, index, plan.blocks[index], keep, steps.advance)
         with torch.no_grad():
             block.forward() if plan.order == "forward" else block.backward()
 
-    _supervise(work, plan, ticks, stop, progress)
-    return results, done
-
-
-def _cores() -> int:
-    """The cores this process may use. Not torch's number of threads: blocks run side by side, their kernels on one thread."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _supervise(work: Callable[[int], None], plan: Plan, ticks: list[int], stop: threading.Event, progress: bool) -> None:
-    """One thread a core on a CPU, each with single-threaded kernels: blocks are independent, so results do not change."""
-    from tqdm import tqdm
-
-    threads = torch.get_num_threads()
-    on_cpu = plan.x0.device.type == "cpu"
     layers = int(plan.record[-1]) if plan.order == "forward" else int(plan.record.sum())
-    if on_cpu:
-        torch.set_num_threads(1)
-    bar = tqdm(total=layers * len(plan.blocks), unit="layer", delay=2.0, disable=not progress, desc="simulate")
-    pool = ThreadPoolExecutor(max_workers=min(_cores(), len(plan.blocks)) if on_cpu else 1)
-    try:
-        waiting = {pool.submit(work, index) for index in range(len(plan.blocks))}
-        while waiting:
-            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
-            bar.update(sum(ticks) - bar.n)
-            for future in finished:
-                future.result()
-    except KeyboardInterrupt:
-        stop.set()
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        bar.close()
-        if on_cpu:
-            torch.set_num_threads(threads)
+    _runs.run_blocks(work, len(plan.blocks), steps=layers, unit="layer", name="simulate", progress=progress, device=plan.x0.device.type)
+    return results, done
 
 
 def _dataset(plan: Plan, results: dict[str, np.ndarray], done: np.ndarray) -> xarray.Dataset:
@@ -352,17 +306,6 @@ def _dataset(plan: Plan, results: dict[str, np.ndarray], done: np.ndarray) -> xa
         variables[name] = (dims, array, attrs)
     coords = {"sample": np.flatnonzero(rows), "depth": ("depth", plan.record[places], {"long_name": "depth", "units": "layers"}),
               "input": np.arange(plan.x0.shape[0])}
-    provenance = {"versions": _versions(), "arguments": plan.arguments}
+    provenance = {"versions": _runs.versions(), "arguments": plan.arguments}
     attrs = {"provenance": json.dumps(provenance), "seed": plan.seed, "route": plan.route, "order": plan.order, "interrupted": int(interrupted)}
     return xarray.Dataset(variables, coords, attrs)
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    try:
-        found["deeplimits"] = version("deeplimits")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        found["deeplimits"] = "not installed"
-    return found

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from importlib.util import find_spec
@@ -28,7 +29,7 @@ BUDGET = 150_000
 Summary = str | Callable[[xr.Dataset], str] | None
 
 
-class Explorer:
+class Explorer(ABC):
     """A figure that moves: in a notebook the last value of a cell shows it. :func:`deeplimits.explore` makes it.
 
     Attributes:
@@ -75,22 +76,22 @@ class Explorer:
         """The text that goes with the opening picture."""
         return self.summaries[self.row(range(len(self.controls)))]
 
+    @abstractmethod
     def drawing(self) -> dict[str, Any]:
         """What this kind of explorer adds to the payload."""
-        raise NotImplementedError
 
+    @abstractmethod
     def readers(self) -> list[page.Reader]:
         """The sliders that read values off the picture."""
-        raise NotImplementedError
 
+    @abstractmethod
     def legend(self) -> str:
         """The entries of the legend, as HTML."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def svg(self) -> str:
         """The opening picture."""
-        raise NotImplementedError
 
     def scales(self) -> dict[str, Any]:
         """What keeps the axes where they are when another frame is drawn."""

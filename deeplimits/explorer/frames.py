@@ -164,20 +164,21 @@ def collect(ds: xr.Dataset, x: str, y: str | Sequence[str], sliders: Sequence[st
 
 def _moved(ds: xr.Dataset, ys: list[str], theory: list[str], dim: str, sliders: Sequence[str] | None,
            lines: str | None) -> list[str]:
+    """The dimensions of the curves that become controls."""
+    return chosen(ds, list(dict.fromkeys(str(d) for name in ys + theory for d in ds[name].dims if d not in (dim, lines))), sliders)
+
+
+def chosen(ds: xr.Dataset, rest: list[str], sliders: Sequence[str] | None) -> list[str]:
     """The dimensions that become controls, in order; those of one entry need none."""
-    rest = list(dict.fromkeys(str(d) for name in ys + theory for d in ds[name].dims if d not in (dim, lines)))
-    if sliders is None:
-        chosen = rest
-    else:
-        chosen = [sliders] if isinstance(sliders, str) else list(sliders)
-        for name in chosen:
-            if name not in rest:
-                raise ValueError(f"sliders must be dimensions of y other than x and lines, some of {listed(rest)}; got {name!r}")
-        for name in rest:
-            if name not in chosen and ds.sizes[name] > 1:
-                raise ValueError(f"dimension '{name}' of y is neither x nor lines nor in sliders: add it to sliders, "
-                                 f"or reduce it first (ds.mean('{name}'), ds.isel({name}=0))")
-    return [d for d in chosen if ds.sizes[d] > 1]
+    wanted = rest if sliders is None else [sliders] if isinstance(sliders, str) else list(sliders)
+    for name in wanted:
+        if name not in rest:
+            raise ValueError(f"sliders must be dimensions that are not drawn, some of {listed(rest)}; got {name!r}")
+    for name in rest:
+        if name not in wanted and ds.sizes[name] > 1:
+            raise ValueError(f"dimension '{name}' is neither drawn nor in sliders: draw it, add it to sliders, "
+                             f"or reduce it first (ds.mean('{name}'), ds.isel({name}=0))")
+    return [d for d in wanted if ds.sizes[d] > 1]
 
 
 def _legend(ds: xr.Dataset, name: str, entries: Control | None, entry: int | None, variables: int,

@@ -13,7 +13,7 @@ import xarray as xr
 from deeplimits.explorer import coding, page, picture
 from deeplimits.explorer.axis import STEPS, Axis
 from deeplimits.explorer.base import Explorer, Summary, identifier, opening, sentences
-from deeplimits.explorer.frames import Control, control_of, horizontal, label_of, listed, names_of
+from deeplimits.explorer.frames import Control, chosen, control_of, horizontal, label_of, listed, names_of
 from deeplimits.explorer.palette import DARK, DIVERGING, SEQUENTIAL, WHITE, ramp
 from deeplimits.explorer.wording import capital, number, spoken
 
@@ -162,19 +162,6 @@ def explore_map(ds: xr.Dataset, x: str, y: str, color: str, sliders: Sequence[st
                            alt=alt or f"{title}. Heat map of {named[2]} over {xaxis.label} and {yaxis.label}.")
     explorer.link = {"id": link, "names": [x, y]} if link else None
     return explorer.light(f"{len(xs)} × {len(ys)} cells. Thin an axis (ds.isel({xdim}=slice(None, None, {{stride}})))")
-
-
-def chosen(ds: xr.Dataset, rest: list[str], sliders: Sequence[str] | None) -> list[str]:
-    """The dimensions that become controls, in order; those of one entry need none."""
-    wanted = rest if sliders is None else [sliders] if isinstance(sliders, str) else list(sliders)
-    for name in wanted:
-        if name not in rest:
-            raise ValueError(f"sliders must be dimensions that are not drawn, some of {listed(rest)}; got {name!r}")
-    for name in rest:
-        if name not in wanted and ds.sizes[name] > 1:
-            raise ValueError(f"dimension '{name}' is neither drawn nor in sliders: add it to sliders, "
-                             f"or reduce it first (ds.mean('{name}'), ds.isel({name}=0))")
-    return [d for d in wanted if ds.sizes[d] > 1]
 
 
 def over_of(array: xr.DataArray, moved: Sequence[str], last: Sequence[str]) -> tuple[tuple[int, ...], np.ndarray]:

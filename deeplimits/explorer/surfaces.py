@@ -12,8 +12,8 @@ import xarray as xr
 
 from deeplimits.explorer import coding, page, picture, space
 from deeplimits.explorer.base import Explorer, Summary, identifier, opening, sentences
-from deeplimits.explorer.frames import Control, control_of, label_of, listed, names_of
-from deeplimits.explorer.maps import chosen, over_of
+from deeplimits.explorer.frames import Control, chosen, control_of, label_of, listed, names_of
+from deeplimits.explorer.maps import over_of
 from deeplimits.explorer.palette import CURVES, DASHES, INK
 from deeplimits.explorer.wording import capital, number, spoken
 

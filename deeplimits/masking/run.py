@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deeplimits import _checks
+from deeplimits import _checks, _runs
 from deeplimits.engine.streams import stream
 from deeplimits.masking import rounds as steps
 from deeplimits.masking.laws import MaskLaw, mask_law
@@ -274,16 +274,9 @@ class Run:
         variables["weights"] = (("seed", "neuron", "feature"), W.cpu().numpy(), {"long_name": _LONG["weights"], "units": "1"})
         variables["signs"] = (("seed", "neuron"), self.signs.cpu().numpy(), {"long_name": _LONG["signs"], "units": "1"})
         coords = {"seed": plan.seeds, "round": ("round", np.arange(done + 1), {"long_name": "round", "units": "rounds"})}
-        attrs = {"provenance": json.dumps({"versions": versions(), "arguments": plan.arguments | {"rounds": plan.rounds, "route": plan.route}}),
+        attrs = {"provenance": json.dumps({"versions": _runs.versions(), "arguments": plan.arguments | {"rounds": plan.rounds, "route": plan.route}}),
                  "interrupted": int(interrupted)}
         return xarray.Dataset(variables, coords, attrs)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what computed the numbers."""
-    from deeplimits.engine.run import _versions
-
-    return _versions()
 
 
 def save(ds: xarray.Dataset, file: Path) -> None:

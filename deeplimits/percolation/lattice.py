@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deeplimits import _checks
+from deeplimits import _checks, _runs
 
 if TYPE_CHECKING:
     import xarray
@@ -204,22 +200,15 @@ def _run_block(plan: _Plan, index: int, samples: int, keep: Callable[[int, dict[
             return
 
 
-class _Stopped(Exception):
-    """Raised in a worker when the run is interrupted."""
-
-
 def _execute(plan: _Plan, progress: bool) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Blocks of runs on one thread a core; each has its own random stream and writes its own rows."""
-    from tqdm import tqdm
-
     blocks = plan.blocks()
     starts = np.cumsum([0, *blocks])
     results = {name: np.full((plan.samples, plan.record.size, *([plan.size] if name == "occupied" else [])), np.nan if name != "occupied" else False)
                for name in plan.names}
     done = np.zeros((plan.samples, plan.record.size), dtype=bool)
-    stop, ticks = threading.Event(), [0] * len(blocks)
 
-    def work(index: int) -> None:
+    def work(index: int, steps: _runs.Steps) -> None:
         rows = slice(starts[index], starts[index + 1])
 
         def keep(place: int, seen: dict[str, np.ndarray]) -> None:
@@ -227,31 +216,9 @@ def _execute(plan: _Plan, progress: bool) -> tuple[dict[str, np.ndarray], np.nda
                 results[name][rows, place] = value
             done[rows, place] = True
 
-        def tick() -> None:
-            ticks[index] += 1
-            if stop.is_set():
-                raise _Stopped
+        _run_block(plan, index, blocks[index], keep, steps.advance)
 
-        _run_block(plan, index, blocks[index], keep, tick)
-
-    bar = tqdm(total=(plan.depth + 1) * len(blocks), unit="layer", delay=2.0, disable=not progress, desc="percolation")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool = ThreadPoolExecutor(max_workers=min(cores, len(blocks)))
-    try:
-        waiting = {pool.submit(work, index) for index in range(len(blocks))}
-        while waiting:
-            finished, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
-            bar.update(sum(ticks) - bar.n)
-            for future in finished:
-                future.result()
-    except KeyboardInterrupt:
-        stop.set()
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        bar.close()
+    _runs.run_blocks(work, len(blocks), steps=plan.depth + 1, unit="layer", name="percolation", progress=progress)
     return results, done
 
 
@@ -272,23 +239,6 @@ def _dataset(plan: _Plan, results: dict[str, np.ndarray], done: np.ndarray) -> x
     coords = {"sample": np.flatnonzero(rows), "depth": ("depth", plan.record[places], {"long_name": "depth", "units": "layers"})}
     arguments = {"depth": plan.depth, "probability": plan.probability, "start": plan.start, "size": plan.size, "samples": plan.samples,
                  "sites": plan.sites, "temporal_disorder": plan.disorder, "seed": plan.seed}
-    provenance = {"function": "percolation.directed_percolation", "versions": versions(), "arguments": arguments}
+    provenance = {"function": "percolation.directed_percolation", "versions": _runs.versions(), "arguments": arguments}
     attrs = {"provenance": json.dumps(provenance), "probability": plan.probability, "seed": plan.seed, "interrupted": int(not done.all())}
     return xarray.Dataset(variables, coords, attrs)
-
-
-def versions() -> dict[str, str]:
-    """The versions that a result depends on.
-
-    Example:
-        >>> sorted(versions())
-        ['deeplimits', 'numpy', 'python']
-    """
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version(), "numpy": np.__version__}
-    try:
-        found["deeplimits"] = version("deeplimits")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        found["deeplimits"] = "not installed"
-    return found

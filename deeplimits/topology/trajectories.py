@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import platform
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from deeplimits import _checks
+from deeplimits import _checks, _runs
 
 from .population import Teacher, _checked, field, population_loss
 
@@ -87,14 +86,7 @@ def train_population(weight: torch.Tensor, output: torch.Tensor, teacher: Teache
 
 def provenance(function: str, arguments: dict[str, Any], device: torch.device | str) -> dict[str, str]:
     """Attributes that say how a result was made: versions, arguments and device, as JSON."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__}
-    try:
-        found["deeplimits"] = version("deeplimits")
-    except PackageNotFoundError:  # run from a source tree that was not installed
-        found["deeplimits"] = "not installed"
-    return {"provenance": json.dumps({"versions": found, "function": function, "arguments": arguments, "device": str(device), "dtype": "float64"})}
+    return {"provenance": json.dumps({"versions": _runs.versions(), "function": function, "arguments": arguments, "device": str(device), "dtype": "float64"})}
 
 
 def _batch(weight: torch.Tensor, output: torch.Tensor, lr: Any) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

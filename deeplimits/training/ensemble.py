@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from deeplimits import _checks, activations, datasets
-from deeplimits.engine.run import Stopped, _cores, _versions
+from deeplimits import _checks, _runs, activations, datasets
 from deeplimits.layers.base import resolve
 from deeplimits.layers.dense import WEIGHTS
 from deeplimits.training import grid
@@ -181,7 +179,7 @@ class Plan:
 
     def blocks(self, finished: np.ndarray) -> list[list[int]]:
         """Networks to train together: one shape, small enough for the cache, and at least one block for each core."""
-        kind, cores = ("cpu", _cores()) if self.device.type == "cpu" else ("device", 1)
+        kind, cores = ("cpu", _runs.cores()) if self.device.type == "cpu" else ("device", 1)
         found = []
         for group in self.grid.groups():
             group = [place for place in group if not finished[place]]
@@ -201,8 +199,8 @@ def _name(value: Any) -> Any:
 class _Block:
     """One block of networks from start to end."""
 
-    def __init__(self, plan: Plan, places: list[int], stop: threading.Event):
-        self.plan, self.places, self.stop = plan, places, stop
+    def __init__(self, plan: Plan, places: list[int], steps: _runs.Steps):
+        self.plan, self.places, self.steps = plan, places, steps
         self.networks = [plan.grid.networks[place] for place in places]
         unit = activations.get(self.networks[0].activation)
         starts = [starting_layers(n.depth, n.width, unit, n.weight_std, n.bias_std, plan.weights, n.seed, plan.train[0].shape[1], plan.classes,
@@ -215,11 +213,10 @@ class _Block:
         orders = {seed: batch_order(seed, number, len(x)) for seed in set(seeds)}
         order = torch.stack([orders[seed] for seed in seeds]).to(self.plan.device)
         for picked in order.split(self.plan.batch_size, dim=1):
-            if self.stop.is_set():
-                raise Stopped
+            self.steps.check()
             self.program.step(x[picked], labels[picked])
 
-    def run(self, keep: Callable[[int, dict[str, Tensor]], None], tick: Callable[[], None]) -> None:
+    def run(self, keep: Callable[[int, dict[str, Tensor]], None]) -> None:
         for number in range(int(self.plan.record[-1]) + 1):
             if number:
                 self.epoch(number)
@@ -227,18 +224,14 @@ class _Block:
             if self.plan.record[column] == number:
                 pairs = [value for part in (self.plan.train, self.plan.test) for value in self.program.evaluate(*part)]
                 keep(column, dict(zip(MEASURES, pairs, strict=True)))
-            tick()
+            self.steps.advance()
 
 
 def _execute(plan: Plan, results: dict[str, np.ndarray], finished: np.ndarray, progress: bool) -> bool:
     """Train all blocks, one thread a core, each with single-threaded kernels; whether it was interrupted."""
-    from tqdm import tqdm
+    blocks, lock = plan.blocks(finished), threading.Lock()
 
-    blocks, stop, lock = plan.blocks(finished), threading.Event(), threading.Lock()
-    on_cpu, threads = plan.device.type == "cpu", torch.get_num_threads()
-    ticks = [0] * len(blocks)
-
-    def work(index: int) -> None:
+    def work(index: int, steps: _runs.Steps) -> None:
         places = blocks[index]
 
         def keep(column: int, values: dict[str, Tensor]) -> None:
@@ -248,37 +241,11 @@ def _execute(plan: Plan, results: dict[str, np.ndarray], finished: np.ndarray, p
                 if column == len(plan.record) - 1:
                     finished[places] = True
 
-        def tick() -> None:
-            ticks[index] += 1
-
+        steps.check()
         with torch.no_grad():
-            if not stop.is_set():
-                _Block(plan, places, stop).run(keep, tick)
+            _Block(plan, places, steps).run(keep)
 
-    bar = tqdm(total=(int(plan.record[-1]) + 1) * len(blocks), unit="epoch", delay=2.0, disable=not progress, desc="train")
-    if on_cpu:
-        torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(max_workers=max(1, min(_cores(), len(blocks))) if on_cpu else 1)
-    interrupted = False
-    try:
-        waiting = {pool.submit(work, index) for index in range(len(blocks))}
-        while waiting:
-            done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_EXCEPTION)
-            bar.update(sum(ticks) - bar.n)
-            for future in done:
-                future.result()
-    except KeyboardInterrupt:
-        stop.set()
-        interrupted = True
-    except BaseException:
-        stop.set()
-        raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        bar.close()
-        if on_cpu:
-            torch.set_num_threads(threads)
-    return interrupted
+    return _runs.run_blocks(work, len(blocks), steps=int(plan.record[-1]) + 1, unit="epoch", name="train", progress=progress, device=plan.device.type)
 
 
 def _dataset(plan: Plan, results: dict[str, np.ndarray], finished: np.ndarray, interrupted: bool) -> xarray.Dataset:
@@ -298,5 +265,5 @@ def _dataset(plan: Plan, results: dict[str, np.ndarray], finished: np.ndarray, i
     variables["weight_scale"] = (found.dims, used.reshape(found.shape), {"long_name": "weight standard deviation σ_w", "units": "1"})
     coords = {name: value if isinstance(value, tuple) else _name(value) for name, value in found.coords.items()}
     coords["epoch"] = ("epoch", plan.record, {"long_name": "epochs of training", "units": "epoch"})
-    provenance = {"versions": _versions(), "arguments": plan.arguments(), "device": str(plan.device)}
+    provenance = {"versions": _runs.versions(), "arguments": plan.arguments(), "device": str(plan.device)}
     return xarray.Dataset(variables, coords, {"provenance": json.dumps(provenance), "interrupted": int(interrupted)})

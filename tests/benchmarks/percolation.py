@@ -61,6 +61,6 @@ def networks_by_modules() -> Workload:
 
 
 CASES = [
-    Timed(f"percolation: seeds / plain sets, depth {DEPTH}, per seed", lambda: (seeds(), seeds_by_sets()), Aim(at_least=5)),
+    Timed(f"percolation: seeds / plain sets, depth {DEPTH}, per seed", lambda: (seeds(), seeds_by_sets()), Aim(at_least=10)),
     Timed(f"percolation: networks / torch modules, L={SIZE}, C={CHANNELS}, per network-layer", lambda: (networks(), networks_by_modules()), Aim()),
 ]

@@ -16,8 +16,7 @@ import xarray
 from scipy import stats
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from deeplimits import moments
-from deeplimits.engine import run as engine_run
+from deeplimits import _runs, moments
 from deeplimits.engine import simulate
 from deeplimits.engine.run import _Block, _plan
 from deeplimits.engine.state import advance, begin
@@ -195,7 +194,7 @@ def test_results_depend_neither_on_threads_nor_on_other_samples(monkeypatch):
     layer, x0 = Dense(64, "relu"), inputs(64)
     runs = []
     for cores in (1, 3):
-        monkeypatch.setattr(engine_run, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(_runs, "cores", lambda cores=cores: cores)
         runs.append(run(layer, x0, 6, ["log_norm", "angle"], samples=5000, seed=1))
     many, again = runs
     assert many.equals(again)
