@@ -21,12 +21,13 @@ SAY := @printf '\n== %s\n'
 # One thread per test worker or benchmark; the hash seed makes pages reproducible.
 export PYTHONHASHSEED := 0
 ONE_THREAD := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1
+DESK = PYTHONPATH=book/coursework $(ONE_THREAD) $(BIN)/python -m desk
 
-.PHONY: _named help book test test-all chapter serve notebooks bench clean clean-all
+.PHONY: _named help book test test-all chapter serve notebooks coursework private-set grade bench clean clean-all
 
 help:  ## list these targets
 	@printf 'Deep Limits: make <target>\n\n'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '\nVariables: PYTHON=%s  VENV=%s  WORKERS=%s  PORT=%s\n' '$(PYTHON)' '$(VENV)' '$(WORKERS)' '$(PORT)'
 
 $(READY): pyproject.toml constraints.txt
@@ -36,7 +37,7 @@ $(READY): pyproject.toml constraints.txt
 	$(SAY) 'Installing into $(VENV) (a few minutes, about 2 GB)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-	  -c constraints.txt -e '.[book,test]'
+	  -c constraints.txt -e '.[book,test,course]'
 	@touch $@
 
 book: $(READY)  ## build the book: execute every chapter, warnings are errors
@@ -71,6 +72,19 @@ serve: book  ## build the book and show it at http://localhost:8000 (PORT=...)
 notebooks: book  ## write the chapters as notebooks into _build/notebooks
 	$(SAY) 'The notebooks, written by the same build:'
 	@find _build/notebooks -name '*.ipynb' | sort
+
+coursework: $(READY)  ## make student notebooks, autograders and solutions (PRIVATE=folder: of a private set)
+	$(SAY) 'Making the coursework'
+	@$(DESK) build $(if $(PRIVATE),--private '$(PRIVATE)')
+
+private-set: $(READY)  ## make a folder for graded solutions and hidden tests: make private-set PRIVATE=../my-set
+	@test -n '$(PRIVATE)' || { echo 'Name a folder outside the repository: make private-set PRIVATE=../my-set' >&2; exit 2; }
+	@$(DESK) private '$(PRIVATE)'
+
+grade: $(READY)  ## grade notebooks: make grade SUBMISSIONS=folder (SET=open-part1, PRIVATE=..., ROSTER=class.csv)
+	@test -e '$(SUBMISSIONS)' || { echo 'Name the folder or zip archive that holds the notebooks: make grade SUBMISSIONS=folder' >&2; exit 2; }
+	@$(DESK) grade '$(SUBMISSIONS)' --workers $(WORKERS) $(if $(SET),--set '$(SET)') $(if $(PRIVATE),--private '$(PRIVATE)') \
+	  $(if $(ROSTER),--roster '$(ROSTER)') $(if $(MANUAL),--manual '$(MANUAL)') $(if $(ARCHIVE),--archive '$(ARCHIVE)')
 
 bench: $(READY)  ## measure speed and memory against what one would write by hand
 	$(SAY) 'Benchmarks: ratios measured side by side (ten minutes or so; ONLY=name for one)'

@@ -11,7 +11,7 @@ from typing import Any
 
 #: Public name -> the module that defines it; modules themselves map to None.
 _HOMES: dict[str, str | None] = {
-    "activations": None, "criticality": None, "cutoff": None, "datasets": None, "engine": None, "ergodic": None, "explorer": None,
+    "activations": None, "coursework": None, "criticality": None, "cutoff": None, "datasets": None, "engine": None, "ergodic": None, "explorer": None,
     "functionals": None, "layers": None, "masking": None, "meanfield": None, "metrics": None, "moments": None, "percolation": None,
     "plots": None, "topology": None, "training": None,
     "check_semi_invariance": "metrics", "explore": "explorer", "simulate": "engine",

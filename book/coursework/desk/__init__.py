@@ -1,0 +1,1 @@
+"""The coursework desk: masters of problem sets become notebooks, archives, booklets and grades (`python -m desk`)."""
