@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLACEHOLDER = "https://github.com/deep-limits/deep-limits"
 BRANCH, NOTEBOOKS = "main", "notebooks"          # the sources; the generated notebooks
 REMOTE = re.compile(r"(?:(?:https?|ssh|git)://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/|[\w.-]+@(?P<alias>[^/:]+):)"
-                    r"(?P<path>[\w.-]+(?:/[\w.-]+)+?)(?:\.git)?/?")
+                    r"(?P<path>[\w.-]+(?:/[\w.-]+?)+?)(?:\.git)?/?")
 
 
 def from_remote(remote: str) -> str | None:
@@ -55,6 +55,20 @@ def colab(address: str, page: str) -> str:
     return f"https://colab.research.google.com/github/{slug(address)}/blob/{NOTEBOOKS}/{page}.ipynb"
 
 
+def on_colab(address: str) -> bool:
+    return address.startswith("https://github.com/")
+
+
+def notebooks(address: str) -> str:
+    """The branch of the notebooks, with their list."""
+    return f"{address}/{'-/' if 'gitlab' in address else ''}tree/{NOTEBOOKS}"
+
+
+def raw(address: str) -> str:
+    """Where single files of that branch can be fetched."""
+    return f"{address}/{'-/' if 'gitlab' in address else ''}raw/{NOTEBOOKS}"
+
+
 def configure(app, config):
     address = repository()
     config.book_repository, config.book_site = address, site(address)
@@ -64,7 +78,7 @@ def configure(app, config):
     options.update(repository_url=address, repository_branch=BRANCH, path_to_docs="",
                    use_repository_button=True, use_issues_button=True, use_edit_page_button=True,
                    repository_provider="gitlab" if "gitlab" in address else "github")
-    if address.startswith("https://github.com/"):
+    if on_colab(address):
         options["launch_buttons"] = {"colab_url": "https://colab.research.google.com"}
 
 

@@ -2,7 +2,8 @@
 
 The code cells are the source's own (read by jupytext, with their tags); the prose is what Sphinx resolved it to, so
 that numbers, references, citations and glued values stand in it.  A kind of node without a rule stops the build.
-The notebooks are published to a branch of the repository, to which the launch buttons point.
+The notebooks are published to a branch of the repository, to which the launch buttons point, with a list of them all
+and the stored results that they draw.
 """
 from __future__ import annotations
 
@@ -18,27 +19,69 @@ import book_address
 import jupytext
 import nbformat
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.errors import ExtensionError
 
 NOTHING = {"comment", "index", "toctree", "substitution_definition", "tabular_col_spec", "meta", "bibliography",
            "compound", "docinfo", "sd_tab_input", "system_message"}
 SPECIAL = re.compile(r"([\\`*_\[\]$<>~])")
+NO_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 BLOCK_START = re.compile(r"^(\d*)([#+.)-])(?=\s|#)")
 SETUP = '''\
-# Set-up: installs deeplimits where it is missing; an installed torch or numpy stays as it is.
-import importlib.metadata, importlib.util, os, pathlib, subprocess, sys, tempfile, types
+# @title Set-up: installs deeplimits where it is missing; an installed torch or numpy stays as it is.
+import importlib.metadata, importlib.util, os, pathlib, subprocess, sys, tempfile, types, urllib.request
 if importlib.util.find_spec("deeplimits") is None:
     source = os.environ.get("DEEPLIMITS_SOURCE", "git+{repository}")
     kept = [f"{{d.name}}=={{d.version}}" for d in importlib.metadata.distributions() if d.name in ("torch", "numpy")]
     limits = pathlib.Path(tempfile.mkdtemp(), "kept.txt")
     limits.write_text("\\n".join(kept))
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "-c", str(limits), source], check=True)
+    pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", str(limits), source]
+    done = subprocess.run(pip, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"pip could not install deeplimits from {{source}}:\\n{{done.stdout}}{{done.stderr}}")
+    importlib.invalidate_caches()
 if importlib.util.find_spec("myst_nb") is None:      # in the book, glue puts a cell's number into the text
     sys.modules["myst_nb"] = types.ModuleType("myst_nb")
     sys.modules["myst_nb"].glue = lambda name, value, display=True: print(f"{{name}} = {{value}}") if display else None
 import deeplimits, torch
-where = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{{os.cpu_count()}} CPU cores"
-print(f"deeplimits {{importlib.metadata.version('deeplimits')}} with torch {{torch.__version__}} on {{where}}")'''
+where = f"{{os.cpu_count()}} CPU cores"
+if torch.cuda.is_available():
+    where += f", with {{torch.cuda.get_device_name()}} for runs that are given device='cuda'"
+print(f"deeplimits {{importlib.metadata.version('deeplimits')}}, torch {{torch.__version__}}, on {{where}}")'''
+STORED = '''
+
+# Long runs that this notebook draws beside its own are stored with the book. Colab fetches them.
+missing = [file for file in (pathlib.Path("../results", name) for name in {names}) if not file.exists()]
+for file in [*missing] if "google.colab" in sys.modules else []:
+    try:
+        stored_run = urllib.request.urlopen(f"{raw}/{{file.name}}", timeout=20).read()
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(stored_run)
+        missing.remove(file)
+    except OSError:                                  # no network, or no such branch
+        pass
+if missing:
+    print("Stored runs that are not here:", *(file.name for file in missing), "(the cells below show the quick runs alone)")'''
+HIDDEN = {"setup", "hide-input", "hide-cell", "remove-input", "remove-cell"}     # folded, as the page folds or omits them
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}                # to Colab; to JupyterLab
+RESULTS = "book/results"
+
+
+def first_cell(repository: str, names: list[str]) -> str:
+    """The set-up cell of a page that draws these stored results."""
+    raw = f"{book_address.raw(repository)}/{RESULTS}"
+    return SETUP.format(repository=repository) + (STORED.format(names=json.dumps(names), raw=raw) if names else "")
+
+
+def stored(code: str) -> list[str]:
+    """The stored results that a page's code names."""
+    files = sorted((book_address.ROOT / RESULTS).glob("*.nc")) if "results/" in code else []
+    return [file.name for file in files if re.search(rf"\b{file.stem}\b", code)]
+
+
+def plain_tex(tex: str) -> str:
+    """On one line, and with nothing that a front end takes for a tag if it reads HTML before formulas."""
+    return NO_TAG.sub("< ", " ".join(tex.split()))
 
 
 def fence(text: str, least: int) -> str:
@@ -53,6 +96,7 @@ class Writer:
         self.app, self.env, self.docname = app, app.env, docname
         self.site = app.config.book_site
         self.page = urljoin(self.site, app.builder.get_target_uri(docname))
+        self.step = ""                           # the setting of a story's picture that a title names
         self.nested = self.in_table = 0          # where display math must stand on one line; where | separates cells
         local = (self.url(ref) for ref in doctree.findall(nodes.reference))
         self.wanted = {url[1:] for url in local if url.startswith("#")}
@@ -105,9 +149,8 @@ class Writer:
             if isinstance(child, nodes.raw):
                 return ""
             if isinstance(child, nodes.math):
-                return f"${html.escape(child.astext(), quote=False)}$"
-            inner = self.as_html(child)
-            return f'<a href="{self.url(child)}">{inner}</a>' if isinstance(child, nodes.reference) else inner
+                return f"${html.escape(plain_tex(child.astext()), quote=False)}$"
+            return self.as_html(child)                           # without links: a click on a title unfolds
         return "".join(part(child) for child in node.children)
 
     def folded(self, head: str, title: str, body: str) -> str:
@@ -119,14 +162,26 @@ class Writer:
         text = text.replace(r"\[", "&#91;").replace(r"\]", "&#93;")      # \[ opens a formula in some front ends
         return text.replace("|", "\\|") if self.in_table else text
 
-    def i_inline(self, node): return self.anchors(node) + self.inline(node)
+    def i_inline(self, node):
+        text = self.anchors(node) + self.inline(node)
+        return f"**{text}**" if "sd-card-title" in node["classes"] else text
+
     i_target = i_title_reference = i_abbreviation = i_PassthroughTextElement = i_inline
     def i_paragraph(self, node): return self.inline(node)
     def i_emphasis(self, node): return f"*{self.inline(node)}*"
     def i_strong(self, node): return f"**{self.inline(node)}**"
     def i_subscript(self, node): return f"<sub>{self.inline(node)}</sub>"
     def i_superscript(self, node): return f"<sup>{self.inline(node)}</sup>"
-    def i_raw(self, node): return node.astext() if "html" in node["format"] else ""
+
+    def i_raw(self, node):
+        if "html" not in node["format"]:
+            return ""
+        step = re.fullmatch(r'<span data-step="([^"]*)">', node.astext())      # a story's picture follows the page only
+        self.step = step[1] if step else self.step
+        if self.step and node.astext() == "</span>":
+            step, self.step = self.step, ""
+            return f"** (set *{html.unescape(step)}*)"
+        return "**" if step else node.astext()
 
     def i_literal(self, node):
         if {"std-numref", "std-ref"} & set(node["classes"]):     # the text of a reference without a number
@@ -136,7 +191,7 @@ class Writer:
         return f"{tick}{pad}{text}{pad}{tick}"
 
     def i_math(self, node):
-        tex = " ".join(node.astext().split())
+        tex = plain_tex(node.astext())
         if self.in_table:
             tex = tex.replace(r"\|", r"\Vert{}").replace("|", r"\vert{}")
         return f"${tex}$"
@@ -191,6 +246,7 @@ class Writer:
         tex = parts[0] if len(parts) == 1 else r"\begin{gathered}" + r"\\".join(parts) + r"\end{gathered}"
         number = self.number(node, "displaymath") if self.app.config.math_numfig else node.get("number")
         tex += rf" \tag{{{number}}}" if number else ""
+        tex = NO_TAG.sub("< ", tex)
         body = "$$ " + " ".join(tex.split()) + " $$" if self.nested else f"$$\n{tex}\n$$"
         return "\n\n".join(filter(None, (self.anchors(node), body)))
 
@@ -281,7 +337,14 @@ class Writer:
         number = numbers.get("" if level == 1 else "#" + section["ids"][0])
         title = (".".join(map(str, number)) + ". " if number else "") + self.inline(section.children[0])
         text = f"{anchor}\n\n{'#' * level} {title}".strip()
-        return text if level > 1 else text + f"\n\n*From the book* Deep Limits: [read this page online]({self.page})."
+        return text if level > 1 else f"{text}\n\n{self.origin()}"
+
+    def origin(self) -> str:
+        address = self.app.config.book_repository
+        ways = [f"[read this page online]({self.page})", f"[all notebooks]({book_address.notebooks(address)})"]
+        if book_address.on_colab(address):
+            ways.insert(1, f"[open this notebook in Colab]({book_address.colab(address, self.docname)})")
+        return f"*From the book* Deep Limits: {', '.join(ways)}."
 
 
 def arrange(writer: Writer, doctree, original, starts: list[int]) -> list:
@@ -297,7 +360,8 @@ def arrange(writer: Writer, doctree, original, starts: list[int]) -> list:
             opening = text                                       # the title goes before the set-up cell
         elif text:
             prose[int(2 * place + 1)].append(text)
-    setup = SETUP.format(repository=writer.app.config.book_repository)
+    code = "\n".join(c.source for c in original.cells if c.cell_type == "code")
+    setup = first_cell(writer.app.config.book_repository, stored(code))
     cells = [nbformat.v4.new_markdown_cell(opening), nbformat.v4.new_code_cell(setup, metadata={"tags": ["setup"]})]
     for slot, texts in enumerate(prose):
         if slot % 2 and original.cells[slot // 2].cell_type == "code":
@@ -306,6 +370,9 @@ def arrange(writer: Writer, doctree, original, starts: list[int]) -> list:
             cells.append(nbformat.v4.new_markdown_cell("\n\n".join(texts)))
     for k, cell in enumerate(cells):
         cell["id"] = f"cell-{k}"                                 # the same in every build
+        tags = set(cell.metadata.get("tags", []))
+        if tags & HIDDEN and "parameters" not in tags:
+            cell.metadata.update(FOLDED)
     return cells
 
 
@@ -339,6 +406,27 @@ def launch(app, pagename, templatename, context, doctree):
     visit(context.get("header_buttons", []))
 
 
+def contents(app) -> str:
+    """The front page of the branch: every notebook, in the order of the book."""
+    address, site, made = app.config.book_repository, app.config.book_site, folder(app)
+    lines = ["# The notebooks of *Deep Limits*", f"One for each page of [the book]({site}) that computes something, made from "
+             f"[the sources]({address}) together with the book. The next build replaces this branch, so change the sources, not these."]
+    trees = list(app.env.get_doctree(app.config.root_doc).findall(addnodes.toctree))
+    for heading, pages in [(None, [app.config.root_doc]), *((t["caption"], t["includefiles"]) for t in trees)]:
+        found = [page for page in pages if (made / f"{page}.ipynb").is_file()]
+        lines += [f"## {heading}"] if heading and found else []
+        lines += ["\n".join(entry(app, page) for page in found)] if found else []
+    return "\n\n".join(lines) + "\n"
+
+
+def entry(app, page: str) -> str:
+    address = app.config.book_repository
+    number = app.env.toc_secnumbers.get(page, {}).get("", ())
+    title = "".join(f"{n}. " for n in number[:1]) + app.env.titles[page].astext()
+    colab = f", [open in Colab]({book_address.colab(address, page)})" if book_address.on_colab(address) else ""
+    return f"- [{title}]({page}.ipynb){colab}, [read online]({urljoin(app.config.book_site, app.builder.get_target_uri(page))})"
+
+
 def publish(app, exception):
     """The theme's download button gives the same notebooks; those of pages that are gone go."""
     made = folder(app)
@@ -346,7 +434,12 @@ def publish(app, exception):
         for old in made.rglob("*.ipynb"):
             if old.relative_to(made).with_suffix("").as_posix() not in app.env.found_docs:
                 old.unlink()
-        shutil.copytree(made, Path(app.outdir) / "_sources", dirs_exist_ok=True)
+        shutil.copytree(made, Path(app.outdir) / "_sources", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.nc", "README.md"))
+        (made / "README.md").write_text(contents(app), encoding="utf8")
+        shutil.rmtree(made / RESULTS, ignore_errors=True)
+        (made / RESULTS).mkdir(parents=True)
+        for file in (book_address.ROOT / RESULTS).glob("*.nc"):
+            shutil.copy2(file, made / RESULTS)
 
 
 def setup(app):

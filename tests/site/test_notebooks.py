@@ -6,19 +6,22 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jupytext
+import nbformat
 import pytest
 
 from tests.site import browser as tools
 
-nbformat = pytest.importorskip("nbformat")
-jupytext = pytest.importorskip("jupytext")
 pytestmark = pytest.mark.browser  # they need the built site, though no browser opens it
 
 MADE = sorted(tools.NOTEBOOKS.rglob("*.ipynb")) if tools.NOTEBOOKS.is_dir() else []
 NAMES = [p.relative_to(tools.NOTEBOOKS).with_suffix("").as_posix() for p in MADE]
 each = pytest.mark.parametrize("name", NAMES or ["none"])
 RAW = [r"^\s*(```+|:::+)\s*\{", r"\{(eq|ref|numref|doc|term|cite[:\w]*|prf:ref|glue[:\w]*)\}", r"^\([\w-]+\)=\s*$", r"\{\{",
-       r"%s", r"\*\*\s*\*\*", r"\[\]\(", r"\]\(\)", r'alt=""', r"<script", r"\$\\\(", r"__[a-f0-9]{8}"]
+       r"%s", r"\*\*\s*\*\*", r"\[\]\(", r"\]\(\)", r'alt=""', r"<script", r"\$\\\(", r"__[a-f0-9]{8}",
+       r"<(?!/?(?:a|details|summary|img|br|sub|sup)\b)[A-Za-z/!]", r"\bdata-\w+=", r"\bsd-\w+"]
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}}  # what Colab and JupyterLab understand
+FOLDING = {"setup", "hide-input", "hide-cell", "remove-input", "remove-cell"}
 
 
 @pytest.fixture
@@ -43,8 +46,13 @@ def prose(notebook: Any) -> str:
 
 @each
 def test_cells_are_the_source(name: str, pair: tuple[Any, Any]) -> None:
+    """One for one, tags included; a cell that the page folds is folded here too, and only such a cell."""
     made, source = pair
-    assert code(made) == code(source)
+    assert [(text, {k: v for k, v in data.items() if k not in FOLDED}) for text, data in code(made)] == code(source)
+    for cell in (c for c in made.cells if c.cell_type == "code"):
+        tags = set(cell.metadata.get("tags", []))
+        folded = bool(tags & FOLDING) and "parameters" not in tags
+        assert {k: v for k, v in cell.metadata.items() if k in FOLDED} == (FOLDED if folded else {})
     assert len({c.id for c in made.cells}) == len(made.cells)
 
 
@@ -105,3 +113,33 @@ def test_every_chapter_has_one() -> None:
     sources = [p for p in sorted((root / "book").glob("part*/*.md")) if "kernelspec:" in p.read_text(encoding="utf8")[:1000]]
     built = [p for p in sources if (tools.SITE / p.relative_to(root)).with_suffix(".html").is_file()]
     assert [Path(n) for n in NAMES if n.startswith("book/part")] == [p.relative_to(root).with_suffix("") for p in built]
+
+
+def test_contents_list_every_notebook_once() -> None:
+    """The front page of the branch: links inside the branch, to Colab, and to the book."""
+    tools.need_site()
+    text = (tools.NOTEBOOKS / "README.md").read_text(encoding="utf8")
+    inside = re.findall(r"\]\(([^):]+)\.ipynb\)", text)
+    assert sorted(inside) == sorted(NAMES)
+    colab = re.findall(r"https://colab[.]research[.]google[.]com/github/[\w.-]+/[\w.-]+/blob/notebooks/([^)]+)[.]ipynb", text)
+    assert colab in ([], inside)
+    online = re.findall(r"\[read online\]\((\S+?)/((?:book|index)\S*?\.html)\)", text)
+    assert len(online) == len(inside) and len({home for home, _ in online}) == 1
+    assert all((tools.SITE / page).is_file() for _, page in online)
+
+
+def test_stored_results_go_along() -> None:
+    """A clone of the branch has, beside the notebooks, what they draw."""
+    tools.need_site()
+    kept = {p.name for p in (tools.NOTEBOOKS / "book" / "results").iterdir()}
+    assert kept == {p.name for p in (tools.NOTEBOOKS.parents[1] / "book" / "results").glob("*.nc")}
+    assert not list((tools.SITE / "_sources").rglob("*.nc"))
+
+
+@each
+def test_set_up_knows_the_stored_results(name: str, pair: tuple[Any, Any]) -> None:
+    made, _ = pair
+    first = next(c.source for c in made.cells if "setup" in c.metadata.get("tags", []))
+    for stem in re.findall(r"results/([\w-]+)\.nc", "\n".join(text for text, _ in code(made))):
+        assert f'"{stem}.nc"' in first
+    assert ("results" in first) == ("results/" in "\n".join(text for text, _ in code(made)))

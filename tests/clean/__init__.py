@@ -1,0 +1,1 @@
+"""Clean environments, in which the notebooks run as they would elsewhere."""
