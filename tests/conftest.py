@@ -43,13 +43,14 @@ def _same_defaults() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Any]:
     """One headless browser for all tests of a worker."""
+    from playwright.sync_api import sync_playwright
+
     from tests.site import browser as tools
 
     path = tools.executable()
     if path is None:
         tools.lacking("no Chromium on this machine (looked for " + ", ".join(tools.BROWSERS) + ")")
-    sync_api = pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as playwright:
+    with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=tools.FLAGS)
         yield browser
         browser.close()

@@ -6,17 +6,15 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray as xr
 from scipy.special import ndtr
 
-matplotlib = pytest.importorskip("matplotlib")
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-
-from deeplimits import plots  # noqa: E402
-from deeplimits.explorer.palette import CURVES, DARK, DIVERGING, INK, PREDICTED, SEQUENTIAL, WHITE, contrast, ramp  # noqa: E402
+from deeplimits import plots
+from deeplimits.explorer.palette import CURVES, DARK, DIVERGING, INK, PREDICTED, SEQUENTIAL, WHITE, contrast, ramp
 
 
 @pytest.fixture(autouse=True)
@@ -137,7 +135,6 @@ def test_alt_text_is_written_from_the_data(measured: xr.Dataset) -> None:
 
 
 def test_family_collapses_profiles_with_a_cut_off() -> None:
-    pytest.importorskip("deeplimits.cutoff")
     members = {f"1e-{k}": gaussian(k * np.log(10)) for k in (5, 10, 20, 30)}
     figure = plots.family(members, along="threshold", family="along ε", predicted=lambda c: ndtr(-1.349 * c))
     above, below = figure.axes

@@ -18,6 +18,10 @@ addEventListener("DOMContentLoaded", () => {
   }
   // What scrolls must be reachable by keyboard; the theme looks at code only, and only some time after a change of width.
   const reach = () => {
+    // A formula within a line that is longer than the line scrolls by itself.
+    const formulas = [...document.querySelectorAll("article span.math > mjx-container")];
+    const wide = formulas.map((f) => (f.firstElementChild?.getBoundingClientRect().width ?? 0) > (f.closest("p, li, td, dd, figcaption")?.clientWidth ?? Infinity));
+    formulas.forEach((f, k) => f.classList.toggle("dl-wide", wide[k]));
     const boxes = [...document.querySelectorAll(".pst-scrollable-table-container, div.math, pre, div.cell_output > .output")];
     const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth);      // read all, then write: one layout, not one a box
     boxes.forEach((box, k) => {

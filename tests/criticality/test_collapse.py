@@ -217,8 +217,7 @@ STORED = Path(__file__).parents[2] / "book" / "results" / "finite_size.nc"
 @functools.cache
 def stored() -> dict[int, xr.Dataset]:
     """tanh networks of widths 50 to 1600 at the critical point of infinite width, as the book keeps them."""
-    if not STORED.exists():
-        pytest.skip("book/results/finite_size.nc is not there: book/results/finite_size.py makes it")
+    assert STORED.exists(), "book/results/finite_size.nc belongs to the repository; book/results/finite_size.py makes it"
     found = {}
     with xr.open_dataset(STORED, engine="h5netcdf") as ds:
         for width in ds.width.values.tolist():

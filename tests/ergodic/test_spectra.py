@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mpmath as mp
 import numpy as np
 import pytest
 import torch
@@ -101,7 +102,6 @@ def test_nonlinear_layer_agrees_with_its_differences():
 @pytest.mark.statement("thm-spd-drift")
 @pytest.mark.parametrize("order", ["backward", "forward"])
 def test_singular_values_of_long_products(order):
-    mp = pytest.importorskip("mpmath")
     depth, source = 60, gaussian(3)
     found = ergodic.product_log_singular_values(source, depth, 1, seed=5, order=order)[0].tolist()
     with mp.workdps(200):

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +15,6 @@ from tests.site import browser as tools
 
 pytestmark = pytest.mark.browser
 
-PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Explorers</title><link rel="icon" href="data:,">
-<meta name="viewport" content="width=device-width, initial-scale=1">%s</head>
-<body style="margin:16px;font:16px/1.5 sans-serif"><main><h1>Explorers</h1>%s</main></body></html>"""
 # The top edge of everything that stands below the explorers: it must not move when the script takes over.
 HEIGHTS = "() => [...document.querySelectorAll('.dl-picture, .dl-summary')].map((e) => e.getBoundingClientRect().top)"
 
@@ -32,24 +27,8 @@ def along() -> Explorer:
     return explore(cutoff_profiles(21).sel(kind="quiet"), lines="precision", title="Along the precision", id="along")
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("explorers")
-    figures = cliff().html + along().html
-    (folder / "explorer.js").write_text(script(), encoding="utf8")
-    (folder / "page.html").write_text(PAGE % ('<script type="module" src="explorer.js"></script>', figures), encoding="utf8")
-    (folder / "still.html").write_text(PAGE % ("", figures), encoding="utf8")
-    (folder / "live.html").write_text(PAGE % ("", '<div id="out"></div>'), encoding="utf8")
-    with tools.served(folder) as url:
-        yield url
-
-
-@pytest.fixture
-def visit(chromium: Any, base: str) -> Iterator[tools.Visit]:
-    """A page with the network closed; at its end the console must be clean."""
-    with tools.Visit(chromium, base) as one:
-        yield one
-        assert (one.console, one.failed, one.off_site) == ([], [], [])
+def pages() -> dict[str, str]:
+    return {"page": cliff().html + along().html, "live": '<div id="out"></div>'}
 
 
 def drawn(page: Any, figure: str, curve: int) -> np.ndarray:
@@ -84,7 +63,7 @@ def agrees(page: Any, explorer: Explorer, state: tuple[int, ...]) -> None:
 def test_script_repeats_the_first_frame_and_moves_nothing(visit: tools.Visit) -> None:
     for width in (390, 1280):
         visit.page.set_viewport_size({"width": width, "height": 900})
-        page = visit.open("still.html")
+        page = visit.open("page-still.html")
         lines = "() => [...document.querySelectorAll('[data-line],[data-band],[data-dots]')].map((e) => e.getAttribute('d'))"
         still, tops = page.evaluate(lines), page.evaluate(HEIGHTS)
         page = visit.open("page.html")
@@ -154,13 +133,11 @@ def test_fits_and_is_accessible(visit: tools.Visit, width: int, dark: bool) -> N
     letters = page.evaluate("""() => [...document.querySelectorAll('.dl-picture text')].map((t) => t.getBoundingClientRect())
         .map((r) => [r.height, r.left, r.right])""")
     assert min(h for h, _, _ in letters) > 11 and all(left >= 0 and right <= width for _, left, right in letters)
-    page.evaluate(tools.axe_source())
-    found = page.evaluate("axe.run(document.querySelector('main')).then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))")
-    assert found == []
+    assert tools.violations(page) == []
 
 
 def test_live_widget(visit: tools.Visit) -> None:
-    page, explorer = visit.open("live.html"), cliff()
+    page, explorer = visit.open("live-still.html"), cliff()
     page.evaluate("""async ([code, html, state]) => {
       const url = URL.createObjectURL(new Blob([code], {type: "text/javascript"}));
       const {default: widget} = await import(url);

@@ -221,7 +221,6 @@ def test_static_and_live_bundles(shown: Explorer, monkeypatch: pytest.MonkeyPatc
     bundle, _ = shown._repr_mimebundle_()
     assert set(bundle) == {"text/plain", "text/html"} and bundle["text/html"] == shown.html
     monkeypatch.delenv(explorer.STATIC)
-    pytest.importorskip("anywidget")
     bundle, _ = shown._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in bundle and bundle["text/html"] == shown.html
     widget = shown.widget()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from deeplimits.explorer import Explorer, formula, script
+from deeplimits.explorer import Explorer, formula
 from deeplimits.explorer.coding import LEVELS
 from deeplimits.explorer.space import pieces
 from deeplimits.explorer.wording import number
 from tests.explorer.results import phase_diagram
-from tests.explorer.test_browser import PAGE
 from tests.explorer.test_forms import heat, space
 from tests.site import browser as tools
 
@@ -42,26 +39,10 @@ def sheet() -> Explorer:
     return space(id="space", labels={"sx": "w₁", "sy": "w₂", "sz": "a"})
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("forms")
+def pages() -> dict[str, str]:
     plane = heat(x="weight_std", y="bias_std", id="plane", link="correlation-map", start={"activation": "relu"},
                  ds=phase_diagram().rename(weight="weight_std", bias="bias_std", strength="activation").assign_coords(activation=["tanh", "erf", "relu"]))
-    (folder / "linked.html").write_text(PAGE % ('<script type="module" src="explorer.js"></script>', plane.html + formula("correlation-map").html),
-                                        encoding="utf8")
-    figures = phase().html + sheet().html
-    (folder / "explorer.js").write_text(script(), encoding="utf8")
-    (folder / "page.html").write_text(PAGE % ('<script type="module" src="explorer.js"></script>', figures), encoding="utf8")
-    (folder / "still.html").write_text(PAGE % ("", figures), encoding="utf8")
-    with tools.served(folder) as url:
-        yield url
-
-
-@pytest.fixture
-def visit(chromium: Any, base: str) -> Iterator[tools.Visit]:
-    with tools.Visit(chromium, base) as one:
-        yield one
-        assert (one.console, one.failed, one.off_site) == ([], [], [])
+    return {"page": phase().html + sheet().html, "linked": plane.html + formula("correlation-map").html}
 
 
 def map_agrees(page: Any, state: tuple[int, ...]) -> None:
@@ -97,7 +78,7 @@ def test_script_repeats_the_first_frames_and_moves_nothing(visit: tools.Visit) -
     tops = "() => [...document.querySelectorAll('.dl-picture, .dl-summary')].map((e) => e.getBoundingClientRect().top)"
     for width in (390, 1280):
         visit.page.set_viewport_size({"width": width, "height": 900})
-        page = visit.open("still.html")
+        page = visit.open("page-still.html")
         still = [page.evaluate(a) for a in (ask, names, tops)]
         page = visit.open("page.html")
         close(page.evaluate(ask)[:0] + [d for d in page.evaluate(ask) if d], [d for d in still[0] if d])
@@ -220,9 +201,7 @@ def test_fits_and_is_accessible(visit: tools.Visit, width: int, dark: bool) -> N
         letters = page.evaluate("""() => [...document.querySelectorAll('.dl-picture text')].map((t) => t.getBoundingClientRect())
             .map((r) => [r.height, r.left, r.right])""")
         assert min(h for h, _, _ in letters) > 11 and all(left >= 0 and right <= width for _, left, right in letters)
-    page.evaluate(tools.axe_source())
-    found = page.evaluate("axe.run(document.querySelector('main')).then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))")
-    assert found == []
+    assert tools.violations(page) == []
 
 
 def test_nothing_moves_by_itself(visit: tools.Visit) -> None:
@@ -270,4 +249,4 @@ def test_a_finger_reads_and_turns(chromium: Any, base: str) -> None:
             picture.dispatchEvent(new PointerEvent(kind, {...finger, clientX: x, clientY: 300}));
         }""")
         assert page.evaluate("location.hash") == "#space=1,50,24"
-        assert (visit.console, visit.failed, visit.off_site) == ([], [], [])
+        assert visit.troubles == []

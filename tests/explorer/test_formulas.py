@@ -5,18 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from deeplimits import cutoff, meanfield
-from deeplimits.explorer import formula, script, theory
+from deeplimits.explorer import formula, theory
 from deeplimits.explorer.axis import STEPS
 from deeplimits.explorer.formulas import FORMULAS
-from tests.explorer.test_browser import PAGE
 from tests.site import browser as tools
 
 NAMES = {"tanh": "tanh", "erf": "erf", "ReLU": "relu"}
@@ -75,21 +72,8 @@ def test_errors_name_the_argument(call: Any, words: str) -> None:
         call()
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("formulas")
-    (folder / "explorer.js").write_text(script(), encoding="utf8")
-    figures = "".join(formula(name).html for name in FORMULAS)
-    (folder / "page.html").write_text(PAGE % ('<script type="module" src="explorer.js"></script>', figures), encoding="utf8")
-    with tools.served(folder) as url:
-        yield url
-
-
-@pytest.fixture
-def visit(chromium: Any, base: str) -> Iterator[tools.Visit]:
-    with tools.Visit(chromium, base) as one:
-        yield one
-        assert (one.console, one.failed, one.off_site) == ([], [], [])
+def pages() -> dict[str, str]:
+    return {"page": "".join(formula(name).html for name in FORMULAS)}
 
 
 def settings(name: str) -> list[list[Any]]:
@@ -142,5 +126,4 @@ def test_every_control_moves_picture_and_summary(visit: tools.Visit, name: str) 
 @pytest.mark.browser
 def test_formulas_are_accessible(visit: tools.Visit) -> None:
     page = visit.open("page.html")
-    page.evaluate(tools.axe_source())
-    assert page.evaluate("axe.run(document.querySelector('main')).then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))") == []
+    assert tools.violations(page) == []

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +11,6 @@ import xarray as xr
 from deeplimits.explorer import Explorer, explore, script
 from deeplimits.explorer.axis import STEPS
 from tests.explorer.results import hyperboloids
-from tests.explorer.test_browser import PAGE
 from tests.site import browser as tools
 
 
@@ -71,54 +68,46 @@ def test_bad_answers_are_named() -> None:
 
 
 def test_widget_answers() -> None:
-    pytest.importorskip("anywidget")
     widget = shown().widget()
     widget.ask = {"count": 1, "setting": {"rate": 0.3, "kind": "quiet"}}
     assert widget.answer["count"] == 1 and widget.answer["payload"]["kind"] == "curves"
 
 
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder: Path = tmp_path_factory.mktemp("live")
-    (folder / "live.html").write_text(PAGE % ("", '<div id="out"></div>'), encoding="utf8")
-    with tools.served(folder) as url:
-        yield url
+def pages() -> dict[str, str]:
+    return {"live": '<div id="out"></div>'}
 
 
 @pytest.mark.browser
-def test_reader_computes_and_returns(chromium: Any, base: str) -> None:
+def test_reader_computes_and_returns(visit: tools.Visit) -> None:
     explorer = shown()
-    with tools.Visit(chromium, base) as visit:
-        page = visit.open("live.html")
-        page.expose_function("python", explorer.bench.answer)
-        page.evaluate("""async ([code, html, offers]) => {
-          const {default: widget} = await import(URL.createObjectURL(new Blob([code], {type: "text/javascript"})));
-          const heard = {}, held = {html, offers, state: [1, 0]};
-          const model = {get: (k) => held[k], on: (k, f) => { heard[k] = f; }, off: () => 0, set: (k, v) => { held[k] = v; },
-            save_changes: async () => { if (held.ask?.count !== held.answer?.count) {
-              const count = held.ask.count;
-              held.answer = {count, ...await python(held.ask.setting)};
-              heard["change:answer"]();
-            } }};
-          widget.render({model, el: document.getElementById("out")});
-        }""", [script(), explorer.html, explorer.bench.offers()])
-        page.get_by_text("Compute a setting of your own").click()
-        page.get_by_label("rate", exact=True).last.fill("0.13")
-        page.locator(".dl-bench select").select_option("loud")
-        page.get_by_role("button", name="Compute").press("Enter")
-        output = page.locator("output")
-        page.wait_for_function("document.querySelector('output').textContent.startsWith('Computed')")
-        assert output.inner_text() == explorer.bench.answer({"rate": 0.13, "kind": "loud"})["summary"]
-        points = [[int(v) for v in p.split()] for p in page.locator("[data-line='0']").get_attribute("d")[1:].split("L")]
-        low, high = explorer.yaxis.low, explorer.yaxis.high
-        truth = decay({"rate": 0.13, "kind": "loud"}).distance
-        np.testing.assert_allclose(low + np.array(points)[:, 1] / STEPS * (high - low), truth, atol=2e-4)
-        page.evaluate(tools.axe_source())
-        assert page.evaluate("axe.run(document.querySelector('main')).then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))") == []
-        page.get_by_label("rate", exact=True).last.fill("10")
-        page.get_by_role("button", name="Compute").click()
-        page.wait_for_function("document.querySelector('[role=status]').textContent.includes('at most 9')")
-        page.locator("[data-control] input").focus()
-        page.keyboard.press("ArrowRight")
-        assert output.inner_text() == explorer.summaries[explorer.row((0, 1), (2, 0))]
-        assert (visit.console, visit.failed, visit.off_site) == ([], [], [])
+    page = visit.open("live-still.html")
+    page.expose_function("python", explorer.bench.answer)
+    page.evaluate("""async ([code, html, offers]) => {
+      const {default: widget} = await import(URL.createObjectURL(new Blob([code], {type: "text/javascript"})));
+      const heard = {}, held = {html, offers, state: [1, 0]};
+      const model = {get: (k) => held[k], on: (k, f) => { heard[k] = f; }, off: () => 0, set: (k, v) => { held[k] = v; },
+        save_changes: async () => { if (held.ask?.count !== held.answer?.count) {
+          const count = held.ask.count;
+          held.answer = {count, ...await python(held.ask.setting)};
+          heard["change:answer"]();
+        } }};
+      widget.render({model, el: document.getElementById("out")});
+    }""", [script(), explorer.html, explorer.bench.offers()])
+    page.get_by_text("Compute a setting of your own").click()
+    page.get_by_label("rate", exact=True).last.fill("0.13")
+    page.locator(".dl-bench select").select_option("loud")
+    page.get_by_role("button", name="Compute").press("Enter")
+    output = page.locator("output")
+    page.wait_for_function("document.querySelector('output').textContent.startsWith('Computed')")
+    assert output.inner_text() == explorer.bench.answer({"rate": 0.13, "kind": "loud"})["summary"]
+    points = [[int(v) for v in p.split()] for p in page.locator("[data-line='0']").get_attribute("d")[1:].split("L")]
+    low, high = explorer.yaxis.low, explorer.yaxis.high
+    truth = decay({"rate": 0.13, "kind": "loud"}).distance
+    np.testing.assert_allclose(low + np.array(points)[:, 1] / STEPS * (high - low), truth, atol=2e-4)
+    assert tools.violations(page) == []
+    page.get_by_label("rate", exact=True).last.fill("10")
+    page.get_by_role("button", name="Compute").click()
+    page.wait_for_function("document.querySelector('[role=status]').textContent.includes('at most 9')")
+    page.locator("[data-control] input").focus()
+    page.keyboard.press("ArrowRight")
+    assert output.inner_text() == explorer.summaries[explorer.row((0, 1), (2, 0))]

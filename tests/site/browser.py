@@ -1,4 +1,4 @@
-"""What the site tests share: the built pages, a local server, one headless browser, axe-core."""
+"""What all tests in a browser share: the built pages, a local server, one headless browser, visits to pages, axe-core."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import subprocess
 import tarfile
 import tempfile
 import threading
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ SITE = Path(os.environ.get("DEEPLIMITS_SITE", ROOT / "_build" / "html"))
 NOTEBOOKS = SITE.parent / "notebooks"
 REQUIRED = bool(os.environ.get("DEEPLIMITS_REQUIRE_BROWSER"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+# The network is closed: no name but this machine's address leads anywhere.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync", "--hide-scrollbars"]
+         "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--no-proxy-server",
+         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 PACKED = {".html", ".js", ".css", ".svg", ".json", ".txt", ".inv"}
 SETTLED = """async () => {
   if (window.MathJax?.startup?.promise) await window.MathJax.startup.promise;
@@ -32,6 +35,11 @@ SETTLED = """async () => {
   for (const image of document.images) if (!image.complete && image.loading !== 'lazy') await image.decode().catch(() => 0);
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
+# The sizes with which the pictures come, before any script of the page has run.
+ARRIVE = """document.addEventListener("readystatechange", () => {
+  window.arrived = [...document.querySelectorAll("article :is(img, .dl-figure svg, .dl-explorer, .dl-explorer > *)")]
+    .map((e) => [e, e.getBoundingClientRect().height]);
+}, {once: true});"""
 
 
 def lacking(reason: str) -> None:
@@ -51,6 +59,11 @@ def need_site() -> None:
         lacking(f"there is no site in {SITE.name}/: run make book first")
 
 
+@functools.lru_cache(maxsize=200)
+def packed(path: Path, when: int) -> bytes:
+    return gzip.compress(path.read_bytes(), 6, mtime=0)
+
+
 class Handler(http.server.SimpleHTTPRequestHandler):
     """Sends text compressed, as a host of static pages does."""
 
@@ -62,12 +75,13 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         path = path / "index.html" if path.is_dir() else path
         if not path.is_file():
             return self.send_error(404)
-        data = path.read_bytes()
+        data = packed(path, path.stat().st_mtime_ns) if path.suffix in PACKED else path.read_bytes()
         self.send_response(200)
         self.send_header("Content-Type", self.guess_type(str(path)))
         if path.suffix in PACKED:
-            data = gzip.compress(data, 6, mtime=0)
             self.send_header("Content-Encoding", "gzip")
+        if "_static" in path.parts:
+            self.send_header("Cache-Control", "max-age=3600")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -88,30 +102,47 @@ def executable() -> str | None:
     return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
-class Visit:
-    """A page under observation: nothing but the local server answers, and everything is written down."""
+_contexts: weakref.WeakKeyDictionary[Any, dict[tuple, Any]] = weakref.WeakKeyDictionary()
 
-    def __init__(self, browser: Any, base: str, **context: Any):
+
+def context_of(browser: Any, options: dict[str, Any]) -> Any:
+    """The browser's context with such options: one for all visits, so that what every page loads is fetched once."""
+    known, key = _contexts.setdefault(browser, {}), tuple(sorted(options.items()))
+    if key not in known:
+        known[key] = browser.new_context(**options)
+        known[key].add_init_script(ARRIVE)
+    return known[key]
+
+
+class Visit:
+    """A page under observation, with the network closed: everything is written down."""
+
+    def __init__(self, browser: Any, base: str, *, width: int = 1280, height: int = 900, scheme: str = "light", still: bool = False,
+                 **options: Any):
         self.base = base
-        self.context = browser.new_context(viewport={"width": 1280, "height": 900}, **context)
-        self.page = self.context.new_page()
+        self.page = context_of(browser, options).new_page()
+        self.page.set_default_timeout(90_000)            # a busy machine may take its time
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=scheme, **({"reduced_motion": "reduce"} if still else {}))
         self.weights: dict[str, int] = {}
         self.console: list[str] = []
         self.failed: list[str] = []
         self.off_site: list[str] = []
-        self.page.route("**/*", self._route)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.console.append(f"uncaught: {error}"))
+        self.page.on("request", self._request)
         self.page.on("response", self._response)
         self.page.on("requestfailed", self._failed)
 
-    def _route(self, route: Any) -> None:
-        url = route.request.url
-        if url.startswith((self.base, "data:", "blob:")):
-            route.continue_()
-        else:
-            self.off_site.append(url)
-            route.abort()
+    @property
+    def troubles(self) -> list[str]:
+        """Errors and warnings, failed requests, requests to other hosts."""
+        return [f"{kind}: {what}" for kind, found in (("console", self.console), ("failed request", self.failed),
+                                                      ("request to another host", self.off_site)) for what in found]
+
+    def _request(self, request: Any) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:", "about:")):
+            self.off_site.append(request.url[:300])
 
     def _console(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -135,10 +166,17 @@ class Visit:
     def __enter__(self) -> Visit:
         return self
 
+    def close(self) -> None:
+        """What the page kept (a chosen scheme, say) goes with it: the next visit has the same context."""
+        with suppress(Exception):                        # without script, or on a blank page, nothing was kept
+            self.page.evaluate("localStorage.clear()")
+        self.page.close()
+
     def __exit__(self, *details: Any) -> None:
-        self.context.close()
+        self.close()
 
 
+@functools.cache
 def axe_source() -> str:
     """axe-core from npm, kept in the build folder."""
     script = ROOT / "_build" / "axe.min.js"
@@ -158,3 +196,9 @@ def axe_source() -> str:
             shutil.copyfile(Path(home) / "package" / "axe.min.js", mine)
             os.replace(mine, script)
     return script.read_text(encoding="utf8")
+
+
+def violations(page: Any) -> list[list[str]]:
+    """What axe-core finds in the main part of a page: the rule, and the first element that breaks it."""
+    page.evaluate(axe_source())
+    return page.evaluate("axe.run(document.querySelector('main')).then((r) => r.violations.map((v) => [v.id, v.nodes[0].html]))")

@@ -19,16 +19,16 @@ def site_url() -> Iterator[str]:
 
 @pytest.fixture
 def visit(chromium: Any, site_url: str) -> Iterator[Callable[..., tools.Visit]]:
-    """Open pages with the network closed; every context is closed at the end."""
+    """Open pages with the network closed; every page is closed at the end."""
     opened: list[tools.Visit] = []
 
-    def new(**context: Any) -> tools.Visit:
-        opened.append(tools.Visit(chromium, site_url, **context))
+    def new(**options: Any) -> tools.Visit:
+        opened.append(tools.Visit(chromium, site_url, **options))
         return opened[-1]
 
     yield new
     for one in opened:
-        one.context.close()
+        one.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,12 +14,6 @@ pytestmark = pytest.mark.browser
 
 CHAPTER = "book/part3/contracting-layers.html"
 TIP = "() => { const tip = document.getElementById('tip'); return tip && !tip.hidden ? tip.innerText : ''; }"
-SHIFT = """() => new Promise((done) => {
-  let total = 0;
-  new PerformanceObserver((list) => { for (const e of list.getEntries()) if (!e.hadRecentInput) total += e.value; })
-    .observe({type: "layout-shift", buffered: true});
-  setTimeout(() => done(total), 300);
-})"""
 
 
 def tip_over(page: Any, anchor: Any) -> str:
@@ -43,7 +37,7 @@ def test_links_say_what_they_lead_to(visit: Any) -> None:
     page.wait_for_function(f"({TIP})() !== ''")
     assert equation.get_attribute("aria-describedby") == "tip"
     assert page.locator("#tip mjx-container").count() == 1
-    assert (seen.console, seen.failed, seen.off_site) == ([], [], [])
+    assert seen.troubles == []
 
 
 def test_formulas_say_what_their_letters_mean(visit: Any) -> None:
@@ -56,7 +50,7 @@ def test_formulas_say_what_their_letters_mean(visit: Any) -> None:
     formula.hover()
     page.wait_for_function(f"({TIP})() !== ''", timeout=20_000)
     assert "weight_std" in page.evaluate(TIP)
-    assert (seen.console, seen.failed, seen.off_site) == ([], [], [])
+    assert seen.troubles == []
 
 
 def test_missing_page_is_whole(chromium: Any, tmp_path: Path) -> None:
@@ -73,7 +67,7 @@ def test_missing_page_is_whole(chromium: Any, tmp_path: Path) -> None:
     with tools.served(root) as base, tools.Visit(chromium, base) as seen:
         page = seen.open(f"{prefix[1]}404.html")
         assert "nothing at this address" in page.locator("article").inner_text()
-        assert (seen.console, seen.failed, seen.off_site) == ([], [], [])
+        assert seen.troubles == []
         with page.expect_navigation():
             page.locator(".bd-sidebar-primary a.reference.internal").first.click()
         assert page.locator("article h1").first.is_visible()
@@ -110,10 +104,3 @@ def test_the_text_needs_no_script(visit: Any) -> None:
     assert seen.page.locator("article h1").is_visible()
     assert len(seen.page.locator("article").inner_text()) > 5000
     assert seen.page.locator("figure.dl-figure svg").first.is_visible()
-
-
-@pytest.mark.parametrize("name", ["book/intro.html", CHAPTER])
-def test_nothing_jumps(name: str, visit: Any) -> None:
-    """No layout shift worth the name (0.1 is what the web's own guide calls good) while a page arrives, formulas included."""
-    page = visit().open(name)
-    assert page.evaluate(SHIFT) < 0.1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from tests.site.test_pages import shown
 
 pytestmark = pytest.mark.browser
 
-STORIES = [p for p in tools.pages() if p.startswith("book/stories/")]
-each_story = pytest.mark.parametrize("name", STORIES or [pytest.param("", marks=pytest.mark.skip(reason="the site holds no story"))])
+STORIES = sorted(f"book/stories/{p.stem}.html" for p in (tools.ROOT / "book" / "stories").glob("*.md"))
+each_story = pytest.mark.parametrize("name", STORIES)
 TO = """(k) => scrollBy({top: document.querySelectorAll(".story-step")[k].getBoundingClientRect().top - 0.7 * innerHeight, behavior: "instant"})"""
 NOW = """(k) => document.querySelectorAll(".story button")[k].getAttribute("aria-current") === "step"
   && document.querySelectorAll(".story [aria-current]").length === 1"""
@@ -36,8 +37,7 @@ def wanted(page: Any, k: int) -> dict[str, str]:
 @pytest.mark.parametrize("width", [1280, 390])
 def test_scrolling_tells_the_story(name: str, width: int, visit: Any) -> None:
     """Each step sets the picture and its summary, which stay in view and leave room for the text."""
-    seen = visit(reduced_motion="reduce")
-    seen.page.set_viewport_size({"width": width, "height": 844})
+    seen = visit(still=True, width=width, height=844)
     page = seen.open(name)
     figure, count = page.locator("figure[data-explorer]"), page.locator(".story-step").count()
     assert figure.count() == 1 and 5 <= count <= 8
@@ -51,15 +51,15 @@ def test_scrolling_tells_the_story(name: str, width: int, visit: Any) -> None:
         (top, bottom), (text, _) = page.evaluate(BOXES)
         assert 0 <= top and bottom <= text, f"step {k}: the picture is out of view or covers the text"
         assert bottom < 0.75 * 844, "the picture leaves no room"
-    for before, after in zip(frames, frames[1:], strict=False):
+    for before, after in pairwise(frames):
         assert before[0] != after[0] and before[1] != after[1], "a step that changes nothing"
-    assert (seen.console, seen.failed, seen.off_site) == ([], [], [])
+    assert seen.troubles == []
 
 
 @each_story
 def test_steps_by_keyboard(name: str, visit: Any) -> None:
     """A step chosen with the keyboard sets the picture; what the reader moves by hand stays."""
-    seen = visit(reduced_motion="reduce")
+    seen = visit(still=True)
     page = seen.open(name)
     figure, buttons = page.locator("figure[data-explorer]"), page.locator(".story button")
     for k in (2, 1):
@@ -82,7 +82,7 @@ def test_steps_by_keyboard(name: str, visit: Any) -> None:
 @each_story
 def test_address_of_a_story(name: str, visit: Any) -> None:
     """A setting in the address is shown, and no step takes it away before the reader moves on."""
-    page = (seen := visit(reduced_motion="reduce")).open(name)
+    page = (seen := visit(still=True)).open(name)
     page.locator(".story button").nth(2).click()
     page.wait_for_function(NOW, arg=2)
     address, there = page.evaluate("location.hash"), page.evaluate(SET)
