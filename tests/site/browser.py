@@ -37,7 +37,7 @@ SETTLED = """async () => {
 }"""
 # The sizes with which the pictures come, before any script of the page has run.
 ARRIVE = """document.addEventListener("readystatechange", () => {
-  window.arrived = [...document.querySelectorAll("article :is(img, .dl-figure svg, .dl-explorer, .dl-explorer > *)")]
+  window.arrived = [...document.querySelectorAll("article :is(img:not(.toggler), .dl-figure svg, .dl-explorer, .dl-explorer > *)")]
     .map((e) => [e, e.getBoundingClientRect().height]);
 }, {once: true});"""
 
