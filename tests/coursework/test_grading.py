@@ -294,6 +294,13 @@ def test_a_crash_and_a_cheat(problems: archive.ProblemSet, master: Any, name: st
     assert (came, result.status) == (points, status), result.notes
 
 
+def test_the_notebook_of_another_set_is_a_mistake_and_no_fraud(problems: archive.ProblemSet, master: Any) -> None:
+    book = json.loads(students.the_class(master)["10002_sample.ipynb"][0])
+    book["metadata"].setdefault("otter", {})["assignment_name"] = "open-other"
+    result, _ = graded(problems, json.dumps(book).encode(), "10002")
+    assert result.status == "wrong set" and result.notes[0] == f"this is the notebook of open-other, graded as {problems.name}"
+
+
 def test_stopping_ends_the_process_at_once(problems: archive.ProblemSet, master: Any) -> None:
     stop = threading.Event()
     stop.set()

@@ -31,6 +31,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--tint); p
 WORDS = {
     "ok": "",
     "wrong number": "The student number in the notebook is not the one it is filed under. Questions with data of your own were checked with the filed number.",
+    "wrong set": "This is the notebook of another problem set. It was graded with the checks of the set that was asked for.",
     "too much output": "A cell printed or wrote too much and was stopped. The rest of the notebook was graded.",
     "crashed": "The notebook ended its own process. What did so was left out, and the rest was graded.",
     "timed out": "A cell or check took too long and was stopped. The rest was graded as far as the time allowed.",

@@ -21,7 +21,7 @@ from .limits import Limits
 from .notebook import Cell, Notebook, Unreadable
 from .process import Lost, Student
 
-STATUSES = ("ok", "wrong number", "too much output", "crashed", "timed out", "out of memory", "tampering found", "unreadable")     # the last that applies
+STATUSES = ("ok", "wrong number", "wrong set", "too much output", "crashed", "timed out", "out of memory", "tampering found", "unreadable")     # the last that applies
 REPLAYS = 6
 
 
@@ -85,8 +85,8 @@ class Grading:
 
     def _look(self) -> None:
         if self.notebook.assignment not in ("", self.problems.name):
-            self.result.note(f"this is the notebook of {self.notebook.assignment}, graded as {self.problems.name}")
-        for name in notebooks.edited_checks(self.notebook, self.problems):
+            self.result.note(f"this is the notebook of {self.notebook.assignment}, graded as {self.problems.name}", "wrong set")
+        for name in () if self.result.status == "wrong set" else notebooks.edited_checks(self.notebook, self.problems):
             self.result.note(f"the checks of {name} in the notebook were edited (those of the archive were used)", "tampering found")
         for sentence in notebooks.replaced_helpers(self.notebook):
             self.result.note(sentence + " (without effect)", "tampering found")
