@@ -149,7 +149,7 @@ def whole(page: Any, seen: tools.Visit) -> Iterator[str]:
             yield f"raw {kind}: {raw[:3]}"
     yield from (f"no alt text: {silent}" for silent in page.evaluate(SILENT))
     yield from (f"a file's name is no alt text: {alt}" for alt in page.evaluate(NAMED_LIKE_A_FILE))
-    later = r"mathjax/.*[.]woff|/figures/"   # the slides load a figure when the reader comes near it
+    later = r"mathjax/.*[.]woff|^figures/"   # the slides load a figure when the reader comes near it
     weights = {url: size for url, size in seen.weights.items() if not re.search(later, url)}
     if sum(weights.values()) > BUDGET:
         heaviest = sorted(weights.items(), key=lambda item: -item[1])[:6]
