@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("sphinx")
-yaml = pytest.importorskip("yaml")
+import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 TEACHING = ROOT / "book" / "teaching"
@@ -167,7 +165,6 @@ PLOT = ('<figure class="dl-explorer" data-explorer="x"><style></style><figcaptio
 
 
 def test_first_frame_is_a_drawing_of_its_own(extensions: Any) -> None:
-    pytest.importorskip("resvg_py")
     svg = extensions("book_drawings").drawing(PLOT)
     assert 'd="M20.00 60.00L70.00 10.00h0.00"' in svg, "curves in the units of the picture, the vertical axis upwards"
     assert "vector-effect" not in svg and ">a curve</text>" in svg and 'viewBox="0 0 200 128"' in svg
@@ -175,7 +172,6 @@ def test_first_frame_is_a_drawing_of_its_own(extensions: Any) -> None:
 
 
 def test_paths_within_the_frame_are_not_clipped(extensions: Any) -> None:
-    pytest.importorskip("resvg_py")
     svg = ('<svg><path clip-path="url(#c)" d="M 1 1 L 9 9"/><path clip-path="url(#c)" d="M 1 1 L 99 9"/>'
            '<path clip-path="url(#c)" transform="scale(9)" d="M 1 1 L 2 2"/><clipPath id="c"><rect x="0" y="0" width="10" height="10"/></clipPath></svg>')
     said = extensions("book_drawings").unclipped(svg)
@@ -183,7 +179,6 @@ def test_paths_within_the_frame_are_not_clipped(extensions: Any) -> None:
 
 
 def test_png_is_sharp_and_on_white(extensions: Any) -> None:
-    pytest.importorskip("resvg_py")
     from PIL import Image
 
     drawings = extensions("book_drawings")
@@ -194,7 +189,6 @@ def test_png_is_sharp_and_on_white(extensions: Any) -> None:
 
 
 def test_grey_of_the_files_is_that_of_the_package(extensions: Any) -> None:
-    pytest.importorskip("resvg_py")
     from deeplimits.explorer.palette import INK
 
     assert extensions("book_drawings").GREY == INK

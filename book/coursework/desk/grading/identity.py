@@ -200,7 +200,7 @@ def _in_zip(file: _File, depth: int = 0) -> Iterator[_File]:
                 when = 0.0 if info.date_time[0] < 1990 else float("".join(f"{part:02d}" for part in info.date_time))
                 inner = _File(f"{file.path}!/{name}", archive.read(info) if info.file_size <= LARGEST else b"", when)
                 yield from _in_zip(inner, depth + 1) if name.lower().endswith(".zip") and depth < 2 else [inner]
-    except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError):
+    except (zipfile.BadZipFile, OSError, RuntimeError):           # broken; unreadable; with a password or an unknown compression
         yield file
 
 

@@ -21,7 +21,7 @@ from .limits import Limits
 from .notebook import Cell, Notebook, Unreadable
 from .process import Lost, Student
 
-STATUSES = ("ok", "wrong number", "wrong set", "too much output", "crashed", "timed out", "out of memory", "tampering found", "unreadable")     # the last that applies
+STATUSES = ("ok", "wrong number", "wrong set", "too much output", "crashed", "timed out", "out of memory", "tampering found", "unreadable")  # the last that applies
 REPLAYS = 6
 
 
