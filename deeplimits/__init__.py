@@ -11,10 +11,10 @@ from typing import Any
 
 #: Public name -> the module that defines it; modules themselves map to None.
 _HOMES: dict[str, str | None] = {
-    "activations": None, "coursework": None, "criticality": None, "cutoff": None, "datasets": None, "engine": None, "ergodic": None, "explorer": None,
-    "functionals": None, "layers": None, "masking": None, "meanfield": None, "metrics": None, "moments": None, "percolation": None,
+    "activations": None, "coursework": None, "criticality": None, "cutoff": None, "datasets": None, "devices": None, "engine": None, "ergodic": None,
+    "explorer": None, "functionals": None, "layers": None, "masking": None, "meanfield": None, "metrics": None, "moments": None, "percolation": None,
     "plots": None, "topology": None, "training": None,
-    "check_semi_invariance": "metrics", "explore": "explorer", "simulate": "engine",
+    "check_semi_invariance": "metrics", "explore": "explorer", "set_default_device": "devices", "simulate": "engine",
 } | dict.fromkeys((
     "Attention", "Averaged", "BiMap", "Chain", "CircularConv1d", "CircularConv2d", "Congruence", "Contraction", "Dense", "Dropout", "Fixed",
     "Function", "GradientStep", "KleinAffine", "Layer", "LayerMap", "MatrixPower", "MaxPlus", "Positive", "ReEig", "Residual",

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "deeplimits"
 
 FLOORS = {
-    1: ("activations", "moments", "layers", "metrics", "functionals", "datasets"),
+    1: ("activations", "devices", "moments", "layers", "metrics", "functionals", "datasets"),
     2: ("engine",),
     3: ("ergodic", "cutoff", "meanfield", "criticality", "percolation", "topology", "training", "masking"),
     4: ("sweeping", "probing"),

@@ -61,7 +61,7 @@ class Host:
         """
         (self.site / "pip" / "__main__.py").write_text(textwrap.dedent(install), encoding="utf-8")
         if installed:
-            self.package("deeplimits", "7", "")
+            self.package("deeplimits", "7", "set_default_device = lambda device: print(f'runs go to {device}')")
         self.asked = folder / "asked.json"
 
     def package(self, name: str, version: str | None, source: str) -> None:
@@ -122,9 +122,12 @@ def test_set_up_says_why_it_failed(cell: str, tmp_path: Path) -> None:
     assert done.returncode and "could not install deeplimits" in done.stderr and "no matching distribution" in done.stderr
 
 
-def test_set_up_names_the_gpu(cell: str, tmp_path: Path) -> None:
-    done = Host(tmp_path, installed=True, gpu=True).run(cell)
-    assert re.fullmatch(r"deeplimits .* Imaginary A1 .*\n", done.stdout), done.stdout + done.stderr
+def test_set_up_takes_and_names_the_gpu(cell: str, tmp_path: Path) -> None:
+    host = Host(tmp_path, installed=True, gpu=True)
+    done = host.run(cell)
+    assert re.fullmatch(r"runs go to cuda\ndeeplimits 7, .* on Imaginary A1\n", done.stdout), done.stdout + done.stderr
+    refused = host.run(cell.replace("use_gpu = True", "use_gpu = False"))
+    assert re.fullmatch(r"deeplimits 7, .* CPU cores\n", refused.stdout), refused.stdout + refused.stderr
 
 
 @pytest.mark.parametrize("colab", [True, False])

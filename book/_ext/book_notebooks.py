@@ -29,6 +29,7 @@ NO_TAG = re.compile(r"<(?=[A-Za-z/!?])")
 BLOCK_START = re.compile(r"^(\d*)([#+.)-])(?=\s|#)")
 SETUP = '''\
 # @title Set-up: installs deeplimits where it is missing; an installed torch or numpy stays as it is.
+use_gpu = True  # @param {{"type": "boolean"}}
 import importlib.metadata, importlib.util, os, pathlib, subprocess, sys, tempfile, types, urllib.request
 if importlib.util.find_spec("deeplimits") is None:
     source = os.environ.get("DEEPLIMITS_SOURCE", "git+{repository}")
@@ -45,8 +46,9 @@ if importlib.util.find_spec("myst_nb") is None:      # in the book, glue puts a 
     sys.modules["myst_nb"].glue = lambda name, value, display=True: print(f"{{name}} = {{value}}") if display else None
 import deeplimits, torch
 where = f"{{os.cpu_count()}} CPU cores"
-if torch.cuda.is_available():
-    where += f", with {{torch.cuda.get_device_name()}} for runs that are given device='cuda'"
+if use_gpu and torch.cuda.is_available():            # networks are drawn there too: other ones than on the page, of the same law
+    deeplimits.set_default_device("cuda")
+    where = torch.cuda.get_device_name()
 print(f"deeplimits {{importlib.metadata.version('deeplimits')}}, torch {{torch.__version__}}, on {{where}}")'''
 STORED = '''
 

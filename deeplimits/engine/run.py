@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deeplimits import _checks, _runs
+from deeplimits import _checks, _runs, devices
 from deeplimits.engine import observables
 from deeplimits.engine.state import advance, begin
 from deeplimits.engine.streams import block_sizes, stream
@@ -26,7 +26,7 @@ ORDERS, ROUTES, RNGS = ("forward", "backward"), ("auto", "weights", "law"), ("cp
 
 def simulate(layer: Layer, x0: Any, depth: int, observe: Sequence[str | Callable] | dict[str, Callable] = ("log_norm", "log_distance"), *,
              record: Sequence[int] | None = None, samples: int = 100, order: str = "forward", route: str = "auto", seed: int = 0,
-             rng: str = "cpu", device: Any = None, dtype: torch.dtype | None = None, progress: bool = True) -> xarray.Dataset:
+             rng: str | None = None, device: Any = None, dtype: torch.dtype | None = None, progress: bool = True) -> xarray.Dataset:
     r"""Run an ensemble of random networks and record observables against depth.
 
     Forward: :math:`x_l = T_l \circ \dots \circ T_1 x_0`; backward: :math:`u(l)x_0 = T_1 \circ \dots \circ T_l x_0`. All B inputs
@@ -48,8 +48,9 @@ def simulate(layer: Layer, x0: Any, depth: int, observe: Sequence[str | Callable
         route: ``"weights"`` forms the weight matrices; ``"law"`` draws the pre-activations exactly in law without them;
             ``"auto"`` takes the law route where the layer has one and the order is forward.
         seed: key of the random streams; each (seed, layer, block of samples) has its own.
-        rng: ``"cpu"`` draws the same networks on every device, ``"device"`` draws on the device.
-        device: where to compute; that of ``x0`` if None.
+        rng: ``"cpu"`` draws the same networks on every device, ``"device"`` draws on the device; None means ``"cpu"``, but where
+            :func:`~deeplimits.devices.set_default_device` has moved the run.
+        device: where to compute; if None where ``x0`` is, or the default device.
         dtype: float32 or float64; that of ``x0`` if None.
         progress: whether to show a line of text when the run takes longer than two seconds.
 
@@ -117,9 +118,12 @@ def _plan(layer, x0, depth, observe, record, samples, order, route, seed, rng, d
     if not isinstance(layer, Layer):
         raise TypeError(f"layer must be a random layer such as dl.Dense(width=64); got {type(layer).__name__}")
     depth, samples = _checks.integer("depth", depth), _checks.integer("samples", samples)
-    _checks.choice("order", order, ORDERS), _checks.choice("route", route, ROUTES), _checks.choice("rng", rng, RNGS)
+    _checks.choice("order", order, ORDERS), _checks.choice("route", route, ROUTES)
     seed = _checks.integer("seed", seed, minimum=0)
-    x0 = _inputs(x0, device, dtype)
+    x0, given = _inputs(x0, device, dtype), torch.as_tensor(x0).device
+    if rng is None:  # a run that the default device has moved draws there too
+        rng = "device" if device is None and x0.device != given else "cpu"
+    _checks.choice("rng", rng, RNGS)
     observers = _observers(observe)
     if x0.ndim > 2 and any(f is None for f in observers.values()):
         raise ValueError(f"observe: inputs of shape {tuple(x0.shape)} are matrices; give callables, which see x of shape (S, *x0.shape)")
@@ -150,7 +154,7 @@ def _inputs(x0: Any, device: Any, dtype: torch.dtype | None) -> Tensor:
         raise TypeError(f"dtype must be torch.float32 or torch.float64; got {dtype}")
     if x0.ndim < 2 or x0.shape[0] < 1:
         raise ValueError(f"x0 must have shape (B, N) with at least one input; got {tuple(x0.shape)}")
-    target = x0.device if device is None else torch.device(device)
+    target = devices.place(device, x0)
     if target.type == "mps" and dtype == torch.float64:
         raise TypeError("device 'mps' has no float64: pass dtype=torch.float32")
     return _checks.finite("x0", x0.to(device=target, dtype=dtype))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deeplimits import _checks
+from deeplimits import _checks, devices
 from deeplimits.engine.streams import stream
 from deeplimits.layers.base import Layer
 from deeplimits.layers.compose import Stationary
@@ -124,13 +124,14 @@ def _distances(layer: Layer, metric: Any, x0: Tensor, depths: list[int], samples
     _checks.choice("order", order, ORDERS)
     samples = _checks.integer("samples", samples, minimum=2)
     x0 = _checks.finite("x0", x0)
+    home = devices.place(device, x0)
     if _is_product(layer, metric):
         lower = torch.linalg.cholesky(x0.double())
         columns = [
-            product_log_singular_values(layer, n, samples, seed, order=order, conjugate=lower, device=device).cpu().numpy() for n in depths
+            product_log_singular_values(layer, n, samples, seed, order=order, conjugate=lower, device=home).cpu().numpy() for n in depths
         ]
         return np.stack([spd_length(column, metric.name) for column in columns], 1)
-    orbit = _Orbit(layer, metric, x0, samples, seed, torch.device(device))
+    orbit = _Orbit(layer, metric, x0, samples, seed, home)
     columns = []
     if order == "forward":
         point = orbit.begin()
@@ -155,7 +156,7 @@ def _is_product(layer: Layer, metric: Any) -> bool:
 
 
 def drift(
-    layer: Layer, metric: Any, x0: Tensor, depth: int, samples: int = 100, seed: int = 0, order: str = "backward", *, device: Any = "cpu"
+    layer: Layer, metric: Any, x0: Tensor, depth: int, samples: int = 100, seed: int = 0, order: str = "backward", *, device: Any = None
 ) -> Estimate:
     r"""Estimate the drift of a random network for any metric, in either order of composition.
 
@@ -176,7 +177,7 @@ def drift(
         samples: independent networks, at least 2.
         seed: seed.
         order: ``"backward"`` or ``"forward"``.
-        device: where to compute.
+        device: where to compute; if None where ``x0`` is, or the default device.
 
     Returns:
         An :class:`Estimate` (``.value``, ``.se``) of :math:`E\,d(x_0, u(n)x_0)/n`.
@@ -208,7 +209,7 @@ def drift_curve(
     seed: int = 0,
     order: str = "backward",
     *,
-    device: Any = "cpu",
+    device: Any = None,
 ) -> xr.Dataset:
     r"""Kingman's curve :math:`n \mapsto d(x_0, u(n)x_0)/n` with error bars, at several depths of the same networks.
 
@@ -220,7 +221,7 @@ def drift_curve(
         samples: independent networks.
         seed: seed.
         order: ``"backward"`` or ``"forward"``.
-        device: where to compute.
+        device: where to compute; if None where ``x0`` is, or the default device.
 
     Returns:
         Dataset over ``depth`` with ``rate``, ``rate_se`` and, over (``sample``, ``depth``), ``distance``.
@@ -288,7 +289,7 @@ def running_exponent(ds: xr.Dataset, variable: str = "log_norm") -> xr.Dataset:
 
 
 def successive_distances(
-    layer: Layer, x0: Tensor, depths: Sequence[int], samples: int = 100, seed: int = 0, order: str = "backward", *, device: Any = "cpu"
+    layer: Layer, x0: Tensor, depths: Sequence[int], samples: int = 100, seed: int = 0, order: str = "backward", *, device: Any = None
 ) -> xr.Dataset:
     r"""Logarithm of the Euclidean distance between consecutive points of an orbit, far below rounding.
 
@@ -302,7 +303,7 @@ def successive_distances(
         samples: independent networks.
         seed: seed.
         order: ``"backward"`` or ``"forward"``.
-        device: where to compute.
+        device: where to compute; if None where ``x0`` is, or the default device.
 
     Returns:
         Dataset with ``log_step`` and ``log_norm`` (of the point at depth n) over (``sample``, ``depth``).
@@ -323,7 +324,7 @@ def successive_distances(
     listed = _check_depths(depths)
     samples = _checks.integer("samples", samples)
     x0 = _checks.last_dimension("x0", _checks.finite("x0", x0), layer.width)
-    orbit = _Orbit(layer, None, x0, samples, seed, torch.device(device))
+    orbit = _Orbit(layer, None, x0, samples, seed, devices.place(device, x0))
     steps, norms = [], []
     if order == "forward":
         x = orbit.begin()[0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from deeplimits import _checks
+from deeplimits import _checks, devices
 from deeplimits.engine.streams import stream
 from deeplimits.layers.base import Layer
 from deeplimits.layers.dense import triangular
@@ -69,7 +69,7 @@ def lyapunov_spectrum(
     count: int | None = None,
     x0: Tensor | None = None,
     burn: int | None = None,
-    device: Any = "cpu",
+    device: Any = None,
 ) -> LyapunovSpectrum:
     r"""Estimate Lyapunov exponents by QR along many independent networks at once.
 
@@ -82,7 +82,7 @@ def lyapunov_spectrum(
 
     Args:
         layer: a random layer acting on vectors; or a function ``(generator, samples)`` that returns matrices of
-            shape (samples, N, N), for bare products.
+            shape (samples, N, N), drawn on the CPU, for bare products.
         depth: number of layers averaged over, after the burn-in.
         samples: independent networks, at least 2; they give the standard errors.
         seed: the result is a function of the arguments and this seed.
@@ -90,7 +90,7 @@ def lyapunov_spectrum(
         x0: start of the orbit, shape (N,); ones if None (a point of every domain; irrelevant for linear layers).
         burn: layers passed before averaging; ``depth // 10`` if None. The bias left is of order 1/depth unless the
             layer is isotropic.
-        device: where to compute.
+        device: where to compute; if None where ``x0`` is, or the default device.
 
     Returns:
         A :class:`LyapunovSpectrum`. Networks that die (ReLU with every unit off) are left out: the estimate is given
@@ -111,7 +111,7 @@ def lyapunov_spectrum(
     check_source(layer)
     depth, samples = _checks.integer("depth", depth), _checks.integer("samples", samples, minimum=2)
     burn = depth // 10 if burn is None else _checks.integer("burn", burn, minimum=0)
-    device = torch.device(device)
+    device = devices.place(device, x0)
     if isinstance(layer, Congruence):
         layer = _matrices_of(layer)
     run = _orbit(layer, samples, seed, count, x0, device)
@@ -126,6 +126,11 @@ def lyapunov_spectrum(
 def _matrices_of(layer: Layer) -> Callable[[torch.Generator, int], Tensor]:
     """The matrices of a linear layer, as a function of generator and samples."""
     return lambda generator, samples: layer.sample(generator, samples=samples, dtype=torch.float64).weight
+
+
+def _on_cpu(seed: int, l: int) -> torch.Generator:
+    """What a function of matrices draws from: it need not know about devices."""
+    return stream(seed, l, 0, torch.device("cpu"))
 
 
 def _summary(rates: np.ndarray, alive: np.ndarray, depth: int) -> LyapunovSpectrum:
@@ -143,7 +148,7 @@ def _summary(rates: np.ndarray, alive: np.ndarray, depth: int) -> LyapunovSpectr
 
 def _orbit(source: Source, samples: int, seed: int, count: int | None, x0: Tensor | None, device: torch.device) -> Callable:
     """A function of the layer's number that advances the frame and returns the logarithms of the diagonal and who is alive."""
-    matrices = None if isinstance(source, Layer) else source(stream(seed, 1, 0, device), samples)
+    matrices = None if isinstance(source, Layer) else source(_on_cpu(seed, 1), samples)
     width = source.width if matrices is None else matrices.shape[-1]
     if matrices is None and source.fan_in != width:
         raise ValueError(f"layer must be square to be repeated; got fan_in={source.fan_in} and width={width}")
@@ -163,7 +168,7 @@ def _orbit(source: Source, samples: int, seed: int, count: int | None, x0: Tenso
     small = torch.full((samples, count), INFINITESIMAL, **kind)
 
     def by_matrix(l: int) -> tuple[Tensor, Tensor]:
-        a = source(stream(seed, l, 0, device), samples).to(**kind)
+        a = source(_on_cpu(seed, l), samples).to(**kind)
         logs, held["frame"] = factor(held["frame"] @ a.mT)
         return logs, held["alive"]
 
@@ -223,15 +228,16 @@ def product_log_singular_values(
     depth, samples = _checks.integer("depth", depth), _checks.integer("samples", samples)
     _checks.choice("order", order, ("forward", "backward"))
     device = torch.device(device)
+    conjugate = None if conjugate is None else conjugate.to(device)
     frame = rows = scale = None
     state = None
     for l in range(1, depth + 1):
-        generator = stream(seed, l, 0, device)
         if isinstance(layer, Layer):
+            generator = stream(seed, l, 0, device)
             state = layer.start(generator, samples) if l == 1 else layer.advance(state, generator)
             a = layer.sample(generator, samples=samples, dtype=torch.float64, device=device, state=state).weight
         else:
-            a = layer(generator, samples).to(dtype=torch.float64, device=device)
+            a = layer(_on_cpu(seed, l), samples).to(dtype=torch.float64, device=device)
         if conjugate is not None:
             a = torch.linalg.solve(conjugate, a @ conjugate)
         a = a.mT if order == "backward" else a

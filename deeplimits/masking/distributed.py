@@ -116,7 +116,7 @@ def train(X: Tensor, y: Tensor, width: int, subnetworks: int, local_steps: int, 
         raise ValueError(f"subnetworks must be a multiple of the number of processes, {processes}; got {subnetworks}")
     _checks.integer("every", every)
     plan = _plan(X, y, width, subnetworks, local_steps, None, lr, "partition", rounds, seed, entry_std, None, "unchanged", "free", test,
-                 "gathered", allow_unstable)
+                 "gathered", allow_unstable, getattr(X, "device", None))  # each process where its X is
     file = None if checkpoint is None else Path(checkpoint)
     run = _DistributedRun(plan, rank, processes, file)
     run.begin()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deeplimits import _checks, _runs
+from deeplimits import _checks, _runs, devices
 from deeplimits.engine.streams import stream
 from deeplimits.masking import rounds as steps
 from deeplimits.masking.laws import MaskLaw, mask_law
@@ -87,7 +87,8 @@ def initial_weights(width: int, dim: int, seed: int = 0, *, entry_std: float = 1
 def train(X: Tensor, y: Tensor, width: int, subnetworks: int, local_steps: int, keep: float | None, lr: float, masks: str = "bernoulli", *,
           rounds: int = 100, seed: int | Sequence[int] = 0, entry_std: float = 1.0, scale: float | None = None,
           unselected: str = "unchanged", gates: str = "free", test: tuple[Tensor, Tensor] | None = None, route: str = "auto",
-          allow_unstable: bool = False, checkpoint: str | Path | None = None, every: int = 100, progress: bool = True) -> xarray.Dataset:
+          allow_unstable: bool = False, checkpoint: str | Path | None = None, every: int = 100, device: Any = None,
+          progress: bool = True) -> xarray.Dataset:
     r"""Train the hidden layer of a ReLU network through random subnetworks.
 
     A round draws masks :math:`M_{sr}`, trains the networks :math:`f_s(x) = \frac{q}{\sqrt m}\sum_r M_{sr}a_r\,\mathrm{relu}(w_r \cdot x)`
@@ -115,6 +116,7 @@ def train(X: Tensor, y: Tensor, width: int, subnetworks: int, local_steps: int, 
         checkpoint: a netCDF file: written every ``every`` rounds and at the end or an interrupt; if it is there, the run goes on
             from it, with the same numbers as without a stop.
         every: rounds between two writes of the checkpoint.
+        device: where to compute; if None where X is, or the default device. The same networks and masks are drawn for every device.
         progress: whether to show a line of text when the run takes longer than two seconds.
 
     Returns:
@@ -138,15 +140,17 @@ def train(X: Tensor, y: Tensor, width: int, subnetworks: int, local_steps: int, 
         >>> dict(ds.error.sizes), bool((ds.error[:, -1] < 0.2 * ds.error[:, 0]).all())
         ({'seed': 2, 'round': 31}, True)
     """
-    plan = _plan(X, y, width, subnetworks, local_steps, keep, lr, masks, rounds, seed, entry_std, scale, unselected, gates, test, route, allow_unstable)
+    plan = _plan(X, y, width, subnetworks, local_steps, keep, lr, masks, rounds, seed, entry_std, scale, unselected, gates, test, route, allow_unstable, device)
     file = None if checkpoint is None else Path(checkpoint)
     run = Run(plan, None if file is None or not file.exists() else load(file, plan.arguments))
     return run.go(file, _checks.integer("every", every), bool(progress), allow_unstable)
 
 
 def _plan(X, y, width, subnetworks, local_steps, keep, lr, masks, rounds, seed, entry_std, scale, unselected, gates, test, route,
-          allow_unstable) -> Plan:
+          allow_unstable, device) -> Plan:
     X, y = samples("X", "y", X, y)
+    home = devices.place(device, X)
+    X, y = X.to(home), y.to(home)
     law = mask_law(masks, subnetworks, keep, _checks.integer("width", width))
     tau, lr = _checks.integer("local_steps", local_steps), _checks.positive("lr", lr)
     _checks.choice("unselected", unselected, steps.UNSELECTED), _checks.choice("gates", gates, GATES)

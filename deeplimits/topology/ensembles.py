@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deeplimits import _checks
+from deeplimits import _checks, devices
 
 from .population import Teacher, as_teacher, field, population_loss, reference_start
 from .reachability import feasible_probability
@@ -97,7 +97,7 @@ def random_starts(hidden: int, seeds: int, dim_in: int = 2, *, size: float = 0.5
 
 def frozen_sign_study(hidden: Sequence[int] = (2, 3, 4, 5, 6, 7, 8, 9, 10), seeds: int = 200, teacher: str = "T1", *, frozen: Sequence[int] | None = None,
                       balance: float = 0.25, size: float = 0.5, lr: float = 0.05, time: float = 200.0, seed: int = 0,
-                      device: torch.device | str = "cpu") -> xr.Dataset:
+                      device: torch.device | str | None = None) -> xr.Dataset:
     r"""How often training succeeds when j of the m signs are frozen: every cell and every seed in one batch.
 
     Seed s of width m starts from one function; in cell j its first j neurons have balance :math:`-c` and the others :math:`+c`.
@@ -116,7 +116,7 @@ def frozen_sign_study(hidden: Sequence[int] = (2, 3, 4, 5, 6, 7, 8, 9, 10), seed
         lr: learning rate.
         time: :math:`\eta n` at the end.
         seed: of the generator.
-        device: where to compute; the starts do not depend on it.
+        device: where to compute; the default device if None. The starts do not depend on it.
 
     Returns:
         A dataset with dimensions ``hidden``, ``frozen``, ``seed``: ``loss`` at the end of each run (NaN where j > m), ``success``,
@@ -134,6 +134,7 @@ def frozen_sign_study(hidden: Sequence[int] = (2, 3, 4, 5, 6, 7, 8, 9, 10), seed
         >>> bool((ds.success <= ds.feasible).all())
         True
     """
+    device = devices.place(device)
     widths = [_checks.integer("hidden", m) for m in hidden]
     n, c = _checks.integer("seeds", seeds), _checks.positive("balance", balance)
     steps = max(1, round(_checks.positive("time", time) / _checks.positive("lr", lr)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deeplimits import _checks, _runs, activations, datasets
+from deeplimits import _checks, _runs, activations, datasets, devices
 from deeplimits.layers.base import resolve
 from deeplimits.layers.dense import WEIGHTS
 from deeplimits.training import grid
@@ -70,7 +70,7 @@ def train_ensemble(depth: int | Sequence[int] = 20, width: int | Sequence[int] =
         record: the epochs after which to evaluate on all examples, 0 being the start; all if None.
         data: ``((x, y), (x_test, y_test))`` with x of shape ``(n, dim_in)`` and whole labels y from 0; the digits if None.
         resume: an interrupted result of the same call: only what is not finished in it is trained.
-        device: where to compute; the CPU if None. The same networks are drawn for every device.
+        device: where to compute; the default device if None, which is the CPU at first. The same networks are drawn for every device.
         dtype: float32 or float64.
         progress: whether to show a line of text when training takes longer than two seconds.
 
@@ -95,15 +95,15 @@ def train_ensemble(depth: int | Sequence[int] = 20, width: int | Sequence[int] =
         True
     """
     lists = dict(zip(grid.AXES, (activation, depth, width, weight_std, weight_ratio, bias_std, lr, seed), strict=True))
-    dtype, place = resolve(None, dtype, device)
-    if place.type == "mps" and dtype == torch.float64:
+    dtype, home = resolve(None, dtype, devices.place(device))
+    if home.type == "mps" and dtype == torch.float64:
         raise TypeError("device 'mps' has no float64: pass dtype=torch.float32")
-    examples = _examples(data, dtype, place)
+    examples = _examples(data, dtype, home)
     plan = Plan(
         grid.make(lists, networks, _checks.choice("weights", weights, WEIGHTS)), *examples, weights,
         None if readout_std is None else _checks.positive("readout_std", readout_std),
         _checks.choice("optimizer", optimizer, OPTIMIZERS), _checks.integer("epochs", epochs, minimum=0), _batch(batch_size, len(examples[0][1])),
-        grid.whole("record", range(epochs + 1) if record is None else list(record), epochs), data is None, dtype, place)
+        grid.whole("record", range(epochs + 1) if record is None else list(record), epochs), data is None, dtype, home)
     results, finished = plan.blank() if resume is None else plan.taken_up(resume)
     interrupted = _execute(plan, results, finished, bool(progress))
     return _dataset(plan, results, finished, interrupted)
