@@ -26,6 +26,8 @@ addEventListener("DOMContentLoaded", () => {
     const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth);      // read all, then write: one layout, not one a box
     boxes.forEach((box, k) => {
       if (scrolls[k] !== (box.tabIndex === 0)) scrolls[k] ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
+      box.onscroll = () => box.classList.toggle("dl-more", scrolls[k] && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+      box.onscroll();
     });
   };
   window.MathJax?.startup?.promise ? MathJax.startup.promise.then(reach) : addEventListener("load", reach);

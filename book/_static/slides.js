@@ -47,16 +47,26 @@ addEventListener("DOMContentLoaded", () => {
   });
   for (const part of document.querySelectorAll("nav [hidden]")) part.hidden = false;
 
+  for (const img of document.querySelectorAll(".picture img")) {
+    const shape = () => img.closest(".slide").classList.toggle("tall", img.naturalHeight > 0.85 * img.naturalWidth);
+    if (img.complete) shape(); else img.addEventListener("load", shape);
+  }
+
   // What scrolls sideways must be reachable by keyboard, at every width; pictures far below must be there on paper.
   const reach = () => {
     const boxes = [...document.querySelectorAll("div.math")], scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth);
     boxes.forEach((box, k) => { if (scrolls[k] !== (box.tabIndex === 0)) scrolls[k] ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex"); });
+    const inline = [...document.querySelectorAll(".slide mjx-container:not([display])")];        // and in a line of text
+    inline.forEach((m) => m.classList.remove("wide"));
+    const wide = inline.filter((m) => m.offsetWidth > (m.closest("p, li, td, figcaption") ?? m.parentElement).clientWidth);
+    wide.forEach((m) => { m.classList.add("wide"); m.tabIndex = 0; });
   };
   let changing;
   const sizes = new ResizeObserver(() => { clearTimeout(changing); changing = setTimeout(reach, 150); });
   const settle = () => {
-    for (const slide of innerWidth > 640 ? slides : []) {           // a long statement in smaller type, as far as it can be read
-      const body = slide.querySelector(".body");
+    for (const slide of innerWidth > 640 ? slides : []) {           // a picture smaller, a long statement in smaller type as far as it can be read
+      const body = slide.querySelector(".body"), over = slide.offsetHeight - innerHeight;
+      if (slide.matches(".picture:not(.tall)") && over > 0) { slide.style.setProperty("--less", `${Math.min(over, innerHeight / 5)}px`); continue; }
       for (let size = 0.8; slide.offsetHeight > innerHeight + 2 && size > 0.6; size -= 0.05) body.style.fontSize = `${size}em`;
     }
     document.querySelectorAll("div.math, div.math mjx-container").forEach((e) => sizes.observe(e));

@@ -158,7 +158,8 @@ def collect(ds: xr.Dataset, x: str, y: str | Sequence[str], sliders: Sequence[st
         curves.append(_curve(here, name, moved, dim, _legend(ds, name, entries, entry, len(ys), labels), color, low, high))
         bands += [note] if note and note not in bands else []
         if theory and (entry is None or lines in ds[theory[ys.index(name)]].dims or entry == 0):
-            curves.append(_curve(here, theory[ys.index(name)], moved, dim, "predicted", -1))
+            exact = theory[ys.index(name)]
+            curves.append(_curve(here, exact, moved, dim, labels.get(exact, labels.get("predicted", "predicted")), -1))
     return Frames(values, dim, controls, tuple(curves), tuple(bands))
 
 

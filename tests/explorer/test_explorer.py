@@ -158,6 +158,9 @@ def test_a_curve_need_not_depend_on_every_control(ds: xr.Dataset) -> None:
     figure = explore(ds.assign(limit=ds.exact.isel(kind=0, drop=True)), predicted="limit")
     curves = figure.payload["curves"]
     assert curves[0]["over"] == [0, 1, 2] and curves[1]["over"] == [0, 1] and len(curves[1]["y"]) == 12
+    assert curves[1]["label"] == "predicted"
+    for key in ("predicted", "exact"):
+        assert explore(ds, predicted="exact", labels={key: "e^(-l)"}).payload["curves"][1]["label"] == "e^(-l)"
     same = explore(ds, predicted=lambda depth: np.exp(-depth / 100))
     assert same.payload["curves"][1]["over"] == [] and len(same.payload["curves"][1]["y"]) == 1
 
