@@ -32,6 +32,7 @@ class Activation:
             identity 1), else None.
         lipschitz: its Lipschitz constant.
         odd: whether :math:`\varphi(-u) = -\varphi(u)`.
+        formula: :math:`\varphi(u)` in LaTeX.
 
     Example:
         >>> relu = get("relu")

@@ -72,7 +72,7 @@ def digits(split: str = "train", *, flatten: bool = True, centred: bool = True, 
         ValueError: an unknown split.
 
     Source:
-        E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits* (1998), UCI repository; copy in scikit-learn.
+        Alpaydin and Kaynak (1998), *Optical Recognition of Handwritten Digits*, UCI repository; copy in scikit-learn.
 
     Example:
         >>> data = digits("test")

@@ -43,6 +43,9 @@ class Away(torch.Tensor):
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         return _compute(func, args, kwargs or {})
 
+    def new_tensor(self, data: Any, *, dtype: torch.dtype | None = None, device: Any = DEVICE) -> torch.Tensor:
+        return torch.tensor(data, dtype=dtype or self.dtype, device=device)  # as below: torch would leave out the numbers
+
     def tolist(self) -> Any:
         return self.held.tolist()  # torch leaves this one to its subclasses
 

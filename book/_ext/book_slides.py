@@ -148,7 +148,7 @@ def deck(app, part) -> str:
         chapter = Chapter(page, source, [f for f in book_figures.figures(app.env) if f.page == page])
         out += chapter.slides()
         contents.append(f'<li><a href="#{chapter.key}">{chapter.inner(chapter.soup.h1)}</a></li>')
-    title = slide("title", "start", escape(part.caption), f'<p>{escape(app.config.project)}, {escape(app.config.author)}</p>'
+    title = slide("title", "start", escape(part.caption), f'<p>{escape(app.config.project)}</p>'
                   f"<ul>{''.join(contents)}</ul>", "../index.html", level=1)
     return DECK.format(title=escape(part.caption), book=escape(app.config.project), mathjax=loader, slides="\n".join(filter(None, [title, *out])))
 

@@ -38,6 +38,14 @@ addEventListener("DOMContentLoaded", () => {
   new ResizeObserver(later).observe(text);
   addEventListener("resize", later);
 });
-// On paper everything is unfolded.
-addEventListener("beforeprint", () => document.querySelectorAll("details:not([open])").forEach((d) => { d.open = true; d.dataset.printed = ""; }));
-addEventListener("afterprint", () => document.querySelectorAll("details[data-printed]").forEach((d) => { d.open = false; delete d.dataset.printed; }));
+// On paper everything is unfolded, and dark on white.
+addEventListener("beforeprint", () => {
+  document.querySelectorAll("details:not([open])").forEach((d) => { d.open = true; d.dataset.printed = ""; });
+  const root = document.documentElement;
+  if (root.dataset.theme === "dark") { root.dataset.theme = "light"; root.dataset.printed = ""; }
+});
+addEventListener("afterprint", () => {
+  document.querySelectorAll("details[data-printed]").forEach((d) => { d.open = false; delete d.dataset.printed; });
+  const root = document.documentElement;
+  if ("printed" in root.dataset) { root.dataset.theme = "dark"; delete root.dataset.printed; }
+});

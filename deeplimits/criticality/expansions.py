@@ -61,7 +61,7 @@ def derivative(activation: Unit, order: int, h: Array) -> Array:
 
     Args:
         activation: ``"tanh"``, ``"erf"``, ``"sin"`` or ``"softplus"``, by name or as an object.
-        order: k.
+        order: the number k of derivatives.
         h: arguments, any shape.
 
     Returns:
@@ -92,7 +92,7 @@ class Expansion:
         variance: :math:`q^*`, where the coefficients are taken.
         chi: :math:`\chi_1`.
         power: p, 2 for smooth activations and 3/2 for those with kinks.
-        curvature: b.
+        curvature: the coefficient b.
         cubic: e, the coefficient of :math:`\rho^3`; None with kinks, where the series goes on in half powers.
     """
 
@@ -106,7 +106,7 @@ class Expansion:
 
     @property
     def log_correction(self) -> float | None:
-        r"""The number C in :math:`1/\rho_l = b\,(l + C\log l + O(1))` at :math:`\chi_1 = 1`: :math:`(b^2-e)/b^2`; None with kinks."""
+        r"""The number C in :math:`1/\rho_l = b\,(l + C\log l + O(1))` at :math:`\chi_1 = 1`, which is :math:`(b^2-e)/b^2`; None with kinks."""
         return None if self.cubic is None else 1 - self.cubic / self.curvature**2
 
     @property

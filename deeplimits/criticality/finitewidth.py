@@ -234,7 +234,7 @@ class FiniteWidth:
     r"""The stochastic equation of one family of networks, in its units (see :func:`finite_width`).
 
     Attributes:
-        width: N.
+        width: the width N of the layers.
         weight_std: :math:`\sigma_w`.
         exponent: :math:`\lambda_N = \log\chi_1 + c_\lambda/N`, of :math:`\log\rho` per layer.
         theta: :math:`\theta = \lambda_N N/(\kappa s^2)`.
@@ -290,7 +290,7 @@ def finite_width(activation: Unit, bias_std: float, width: int, weight_std: floa
     Args:
         activation: a saturating activation (tanh, erf, sin, hardtanh).
         bias_std: :math:`\sigma_b > 0`.
-        width: N.
+        width: the width N of the layers.
         weight_std: :math:`\sigma_w`; the critical one of infinite width if None.
 
     Returns:

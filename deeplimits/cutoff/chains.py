@@ -1,4 +1,4 @@
-"""Chains whose distance to equilibrium is known exactly (Part III, *What a cut-off is* and *Where there is none*)."""
+"""Chains whose distance to equilibrium is known exactly (Part III, *What a cut-off is* and *Where there is no cut-off*)."""
 
 from __future__ import annotations
 

@@ -178,8 +178,8 @@ def _wide(values: np.ndarray) -> bool:
 
 def _numbers(trends: tuple[Trend, ...]) -> str:
     parts = [
-        f"R({t.pair}) goes from {t.first:.3g} to {t.last:.3g} like depth^{-t.decay:.3f} (+-{t.decay_se:.3f}), "
-        f"extrapolating to {t.limit:.3g} (+-{t.limit_se:.2g})"
+        f"R({t.pair}) goes from {t.first:.3g} to {t.last:.3g} like depth^{-t.decay:.3f} (± {t.decay_se:.3f}), "
+        f"extrapolating to {t.limit:.3g} (± {t.limit_se:.2g})"
         for t in trends
     ]
     return "; ".join(parts)

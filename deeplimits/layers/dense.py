@@ -132,13 +132,13 @@ class Dense(Layer):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Sure non-expansiveness: only orthogonal weights bound the norm of every W."""
+        """The metrics that no draw can increase; only orthogonal weights bound the norm of every W."""
         scale = self.gain * self.activation.lipschitz
         return ("lp(2)",) if self.weights == "orthogonal" and scale <= 1 else ()
 
     @property
     def gain(self) -> float:
-        r"""The factor of a standard draw: :math:`\sigma_w/\sqrt{N_{in}}`, or the norm of an orthogonal W."""
+        r"""The factor of a standard draw, :math:`\sigma_w/\sqrt{N_{in}}`, or the norm of an orthogonal W."""
         if self.weights == "gaussian":
             return self.weight_std / math.sqrt(self.fan_in)
         return self.weight_std * math.sqrt(max(1.0, self.width / self.fan_in))

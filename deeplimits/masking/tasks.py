@@ -47,7 +47,7 @@ def digits_task(n: int | None = None, split: str = "train") -> tuple[Tensor, Ten
         ValueError: more samples than the split has.
 
     Source:
-        E. Alpaydin and C. Kaynak, *Optical Recognition of Handwritten Digits* (1998).
+        Alpaydin and Kaynak (1998), *Optical Recognition of Handwritten Digits*.
 
     Example:
         >>> X, y = digits_task(5, "test")

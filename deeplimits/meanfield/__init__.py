@@ -1,4 +1,4 @@
-r"""Mean field: lengths and correlations in infinite width (Part III, *The edge of chaos*).
+r"""Mean field: lengths and correlations in infinite width (Part IV, *The edge of chaos*).
 
 In infinite width the pre-activations of two inputs are a centred normal pair, and a layer acts on its covariance:
 

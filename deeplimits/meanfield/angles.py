@@ -1,4 +1,4 @@
-r"""Angles under infinitely wide, positively homogeneous layers (Part III, *ReLU at finite width*)."""
+r"""Angles under infinitely wide, positively homogeneous layers (Part III, *ReLU at finite width: depth over width*)."""
 
 from __future__ import annotations
 

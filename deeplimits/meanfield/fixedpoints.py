@@ -1,4 +1,4 @@
-r"""Fixed points, critical line and depth scales of the mean-field maps (Part III, *The edge of chaos*)."""
+r"""Fixed points, critical line and depth scales of the mean-field maps (Part IV, *The edge of chaos*)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class FixedPoint:
 
     @property
     def phase(self) -> str:
-        r"""``"ordered"``, ``"critical"`` or ``"chaotic"``: whether :math:`\chi_1` is below, at or above 1."""
+        r"""``"ordered"``, ``"critical"`` or ``"chaotic"``, as :math:`\chi_1` is below, at or above 1."""
         if abs(self.chi - 1) <= _NEUTRAL:
             return "critical"
         return "ordered" if self.chi < 1 else "chaotic"

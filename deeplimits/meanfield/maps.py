@@ -1,4 +1,4 @@
-r"""The maps of variance, correlation and Gram matrix, and their trajectories (Part III, *The edge of chaos*)."""
+r"""The maps of variance, correlation and Gram matrix, and their trajectories (Part IV, *The edge of chaos*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Contraction coefficients of positive and of stochastic matrices (Part I, *Metrics on cones*; Part II, *Birkhoff*)."""
+"""Contraction coefficients of matrices (Part I, *Decision functions and laws of data*; Part II, *Positive networks and Birkhoff's theorem*)."""
 
 from __future__ import annotations
 

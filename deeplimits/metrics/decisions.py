@@ -103,8 +103,8 @@ def pull_back(function: Decision, layer_map: Callable[[torch.Tensor], torch.Tens
     r"""The decision function :math:`f \circ T`.
 
     Args:
-        function: f, defined on the values of the map.
-        layer_map: T.
+        function: the decision function f, defined on the values of the map.
+        layer_map: the map T.
 
     Returns:
         The function :math:`x \mapsto f(T(x))`.

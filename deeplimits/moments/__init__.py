@@ -1,4 +1,4 @@
-r"""Gaussian expectations and exact one-layer moments (Part II, *Lyapunov spectra*; Part III, *The edge of chaos*).
+r"""Gaussian expectations and exact one-layer moments (Part II, *Lyapunov spectra*; Part IV, *The edge of chaos*).
 
 Everything an initialization needs to know about a single random layer: expectations of activations of normal variables,
 the mean and variance of the logarithm of one layer's gain, and the two critical weight standard deviations, that of

@@ -1,4 +1,4 @@
-r"""The edge of chaos: where small differences keep their size in infinite width (Part III, *The edge of chaos*)."""
+r"""The edge of chaos: where small differences keep their size in infinite width (Part IV, *The edge of chaos*)."""
 
 from __future__ import annotations
 

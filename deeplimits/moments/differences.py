@@ -1,4 +1,4 @@
-r"""What an activation does to the distance of two correlated normals (Part III, *The edge of chaos*)."""
+r"""What an activation does to the distance of two correlated normals (Part IV, *The edge of chaos*)."""
 
 from __future__ import annotations
 

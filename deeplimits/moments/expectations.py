@@ -1,4 +1,4 @@
-r"""Gaussian expectations of activations, exact where a closed form exists (Part III, *The edge of chaos*)."""
+r"""Gaussian expectations of activations, exact where a closed form exists (Part IV, *The edge of chaos*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""The log norm of one random layer, exactly (Part II, *Lyapunov spectra*; Part III, *ReLU at finite width*).
+r"""The log norm of one random layer, exactly (Part II, *Lyapunov spectra*; Part III, *ReLU at finite width: depth over width*).
 
 A bias-free layer with a positively homogeneous activation multiplies the norm of its input by
 :math:`\sigma_w\sqrt{Q/N}`, where :math:`Q = \sum_{i\le N} \varphi(g_i)^2` with independent standard normals. The two

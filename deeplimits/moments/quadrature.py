@@ -1,4 +1,4 @@
-"""Quadrature rules for Gaussian expectations on the line and in the plane (Part III, *The edge of chaos*).
+"""Quadrature rules for Gaussian expectations on the line and in the plane (Part IV, *The edge of chaos*).
 
 On the line: Gauss-Legendre panels, cut where the integrand has a kink, never Gauss-Hermite across one. In the plane,
 for functions analytic in a strip: the trapezoidal rule, whose error falls exponentially with the number of nodes.

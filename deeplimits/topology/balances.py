@@ -138,9 +138,9 @@ def independent_laws(hidden: int, dim_in: int, dim_out: int, bias: bool = False,
     :math:`(n+q)r - (n+q)(n+q-1)/2`.
 
     Args:
-        hidden: r.
-        dim_in: n (one more with a bias).
-        dim_out: q.
+        hidden: number r of hidden neurons.
+        dim_in: number n of inputs (one more with a bias).
+        dim_out: number q of outputs.
         bias: whether hidden neurons have biases.
         linear: identity activation instead of ReLU.
 

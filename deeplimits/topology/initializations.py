@@ -60,9 +60,9 @@ def negative_balance_probability(init: str | tuple[float, float], dim_in: int, h
         init: ``"he"`` (both layers, fan-in), ``"lecun"``, ``"he_lecun"`` (He hidden, LeCun output), ``"glorot"`` = ``"xavier"``,
             ``"mean_field"`` (incoming variance 1/d, outgoing 1), ``"ntk"`` (all entries of variance 1), ``"torch"``, or a pair of
             standard deviations for incoming and outgoing Gaussian entries.
-        dim_in: d.
-        hidden: m.
-        dim_out: e.
+        dim_in: number d of inputs.
+        hidden: number m of hidden neurons.
+        dim_out: number e of outputs.
         bias: whether biases are drawn like the incoming weights. Leave it False for biases that start at zero: they change nothing.
 
     Returns:
@@ -96,8 +96,8 @@ def obstructed_probability(init: str | tuple[float, float], dim_in: int, hidden:
 
     Args:
         init: as in :func:`negative_balance_probability`.
-        dim_in: d.
-        hidden: m.
+        dim_in: number d of inputs.
+        hidden: number m of hidden neurons.
         dim_out: must be 1.
         bias: whether biases are drawn like the incoming weights; False for biases that start at zero.
 
@@ -139,8 +139,8 @@ def characteristic_probability(ratio: float, incoming: int, outgoing: int) -> fl
 
     Args:
         ratio: s, here d/m.
-        incoming: D.
-        outgoing: e.
+        incoming: number D of incoming weights.
+        outgoing: number e of outgoing weights.
 
     Returns:
         The probability (absolute error below 1e-8 while m is at most 1000 d).
@@ -181,9 +181,9 @@ def initial_balances(
 
     Args:
         init: as in :func:`negative_balance_probability`.
-        dim_in: d.
-        hidden: m (it sets the scale of the outgoing weights).
-        dim_out: e.
+        dim_in: number d of inputs.
+        hidden: number m of hidden neurons (it sets the scale of the outgoing weights).
+        dim_out: number e of outputs.
         bias: whether biases are drawn like the incoming weights.
         samples: number of neurons.
         seed: of the generator.
@@ -216,9 +216,9 @@ def negative_balance_share(
 
     Args:
         init: as in :func:`negative_balance_probability`.
-        dim_in: d.
-        hidden: m.
-        dim_out: e.
+        dim_in: number d of inputs.
+        hidden: number m of hidden neurons.
+        dim_out: number e of outputs.
         bias: whether biases are drawn like the incoming weights.
         samples: number of neurons.
         seed: of the generator.

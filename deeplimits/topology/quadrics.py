@@ -18,7 +18,7 @@ class Quadric:
     r"""The quadric :math:`\|w\|^2 - \|a\|^2 = c` of one neuron.
 
     Attributes:
-        balance: c.
+        balance: the balance c.
         dim_in: D, incoming weights with the bias.
         dim_out: e, outgoing weights.
         homotopy: its homotopy type, ``"point"``, ``"two points"`` or ``"sphere of dimension k"``.
@@ -45,7 +45,7 @@ def quadric(balance: float, dim_in: int, dim_out: int, bias: bool = False) -> Qu
     :math:`c < 0` the map to :math:`(w, a/\|a\|)` onto :math:`\mathbb R^D \times S^{e-1}`; for :math:`c = 0` it is a cone, which shrinks to a point.
 
     Args:
-        balance: c.
+        balance: the balance c.
         dim_in: inputs.
         dim_out: outputs.
         bias: whether the neuron has a bias; it adds one to D.
@@ -109,7 +109,7 @@ def dimension(hidden: int, dim_in: int, dim_out: int, bias: bool = False) -> int
     r"""Dimension of the invariant set, :math:`m(D + e - 1)`: one less than the number of weights for every neuron.
 
     Args:
-        hidden: m.
+        hidden: number m of hidden neurons.
         dim_in: inputs.
         dim_out: outputs.
         bias: whether hidden neurons have biases.
@@ -202,7 +202,7 @@ def quadric_points(balance: float, dim_in: int, dim_out: int, samples: int, bias
     :math:`\tau \ge 0` with density proportional to :math:`\sinh^{n-1}` (the dimension n of the direction that shrinks), up to ``reach``.
 
     Args:
-        balance: c.
+        balance: the balance c.
         dim_in: inputs.
         dim_out: outputs.
         samples: number of points.
@@ -240,7 +240,7 @@ def counted_components(
     units apart. Reliable up to :math:`D + e = 4` or so with the default number of points.
 
     Args:
-        balance: c.
+        balance: the balance c.
         dim_in: inputs.
         dim_out: outputs.
         bias: whether the neuron has a bias.

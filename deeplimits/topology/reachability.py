@@ -132,9 +132,9 @@ def feasible_probability(frozen: int, hidden: int, positive: int, negative: int)
 
     Args:
         frozen: j, neurons with balance at most zero.
-        hidden: m.
+        hidden: number m of hidden neurons.
         positive: P, units of the target with positive output weight.
-        negative: N.
+        negative: N, those with negative output weight.
 
     Returns:
         The probability.

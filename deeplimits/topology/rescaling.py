@@ -10,12 +10,12 @@ from ._shapes import one_dimension, one_output, two_layers
 
 
 class Rescaled(NamedTuple):
-    """A network after rescaling: ``W``, ``a``, ``b`` (None without biases) and the factors ``alpha`` of the neurons."""
+    """A network after rescaling, and the factors that led to it; it unpacks as ``W, a, b, alpha``."""
 
-    W: torch.Tensor
-    a: torch.Tensor
-    b: torch.Tensor | None
-    alpha: torch.Tensor
+    W: torch.Tensor  #: Incoming weights.
+    a: torch.Tensor  #: Outgoing weights.
+    b: torch.Tensor | None  #: Biases, None if the network has none.
+    alpha: torch.Tensor  #: The factor of each neuron.
 
 
 def rescale(W: torch.Tensor, a: torch.Tensor, balance: Any, b: torch.Tensor | None = None) -> Rescaled:
