@@ -1,4 +1,4 @@
-"""Where a run computes that is told no device: on the CPU, until another default is set."""
+"""Where a run computes that is told no device: on the CPU, until another default is set (Parts I to VI)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,8 @@ FLOORS = {
     5: ("plots", "explorer", "coursework", "cli"),
 }
 FLOOR_OF = {module: floor for floor, modules in FLOORS.items() for module in modules}
-NEED_NO_OTHER = ("percolation", "topology", "explorer", "coursework")
+NEED_NO_OTHER = ("percolation", "topology", "explorer", "coursework")  # than the one below
+FOR_ALL = "devices"
 LONGEST_MODULE = 450  # "about 400 lines", then it becomes a folder
 LONGEST_NOTEBOOK_FUNCTION = 10
 LABEL = re.compile(r"^(thm|prop|lem|def|cor|exm)-[a-z0-9]+(-[a-z0-9]+)*$")
@@ -129,8 +130,28 @@ def test_imports_never_go_up(path: Path) -> None:
         if imported == module or imported.startswith("_"):
             continue
         assert module in FLOOR_OF, f"{module} is below all floors and imports {imported}"
-        assert module not in NEED_NO_OTHER, f"{module} needs no other module, and imports {imported}"
+        assert module not in NEED_NO_OTHER or imported == FOR_ALL, f"{module} needs no other module, and imports {imported}"
         assert FLOOR_OF[imported] <= FLOOR_OF[module], f"{module} imports {imported}, a floor up"
+
+
+@functools.cache
+def parts_of_the_book() -> dict[str, set[str]]:
+    """The titles of each part: its own and those of its chapters."""
+    found: dict[str, set[str]] = {}
+    for part in yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))["parts"]:
+        if match := re.match(r"Part ([IVX]+) — (.*)", part["caption"]):
+            pages = [(ROOT / f"{c['file']}.md").read_text(encoding="utf-8").split("\n---\n", 1)[-1] for c in part["chapters"]]
+            found[match[1]] = {match[2], *(re.search(r"^# (.*)", page, re.M)[1] for page in pages)}
+    return found
+
+
+@each_source
+def test_chapters_in_docstrings_exist(path: Path) -> None:
+    """What a module's first line names is a chapter, or a part, of the part that it says."""
+    first = (ast.get_docstring(tree_of(path)) or "").partition("\n")[0]
+    for number, titles in re.findall(r"Part ([IVX]+), (\*[^;)]*\*)", first):
+        for title in re.findall(r"\*([^*]+)\*", titles):
+            assert title in parts_of_the_book()[number], f"Part {number} has no chapter {title!r}"
 
 
 def test_imports_make_no_circle() -> None:

@@ -201,3 +201,11 @@ def test_make_targets_of_the_kit_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf8")
     named = {target for page in TEACHING.glob("*.md") for target in re.findall(r"(?:^|`)make ([a-z][a-z-]*)", page.read_text(encoding="utf8"), re.M)}
     assert named and named <= set(re.findall(r"^([a-z][a-z-]*):", makefile, re.M))
+
+
+def test_times_are_counted(extensions: Any) -> None:
+    import book_times
+
+    assert book_times.summary({"a": 15.04, "b": 15.06}, 15) == (
+        "In this build 1 of 2 pages keeps the aim of 15 seconds; the slowest took 15.1 seconds, all of them together 0.5 minutes.")
+    assert "all 2 pages keep" in book_times.summary({"a": 1.0, "b": 2.0}, 15)

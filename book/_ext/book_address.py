@@ -74,6 +74,8 @@ def configure(app, config):
     config.book_repository, config.book_site = address, site(address)
     config.html_baseurl = config.ogp_site_url = config.book_site
     config.notfound_urls_prefix = "/" + config.book_site.split("://", 1)[1].partition("/")[2]    # a missing page may lie anywhere
+    missing = config.notfound_context
+    config.notfound_context = missing | {"body": missing["body"].replace("{root}", config.notfound_urls_prefix)}
     options = config.html_theme_options
     options.update(repository_url=address, repository_branch=BRANCH, path_to_docs="",
                    use_repository_button=True, use_issues_button=True, use_edit_page_button=True,

@@ -34,6 +34,7 @@ MENDS = [(re.compile(pattern, re.S), new) for pattern, new in (
     (r' role="doc-biblioentry"', ' role="listitem"'),               # deprecated as a child of a list
     (r' role="doc-backlink"', ""),
     (r'(<summary) aria-label="Toggle hidden content"', r"\1"),      # the words in view are the name
+    (r"(Solution to)(<a [^>]*>) ", r"\1 \2"),                       # the blank before the link, not in it
     (r"<th></th>", "<td></td>"),                                    # the empty corner of a data frame
     (r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', ""))]
 

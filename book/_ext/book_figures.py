@@ -10,7 +10,7 @@ import hashlib
 import re
 import zipfile
 from dataclasses import dataclass
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
 import book_drawings
@@ -68,6 +68,18 @@ def figures(env) -> tuple[Figure, ...]:
     return tuple(out)
 
 
+def picture(figure: Figure, up: str) -> nodes.raw:
+    """A small view of the drawing, loaded when the reader comes near; its size keeps the room."""
+    width, height = figure.size
+    return nodes.raw("", f'<img src="{up}/{figure.name}.svg" alt="{escape(figure.alt)}" width="{width}" height="{height}" loading="lazy">', format="html")
+
+
+def written(caption: str) -> list[nodes.Node]:
+    """A caption with the indices of its letters below the line."""
+    pieces = re.split(r"(?<!\w)(\w)_(\w+)", caption)
+    return [(nodes.subscript if k % 3 == 2 else nodes.inline)("", piece) for k, piece in enumerate(pieces) if piece]
+
+
 def write(app, exception):
     """The files; a drawing that did not change is not drawn again."""
     if exception is not None or app.builder.format != "html":
@@ -97,7 +109,7 @@ def write(app, exception):
 
 
 def listing(app, here: str, given) -> list[nodes.Node]:
-    """Part by part: the archive, then chapter by chapter each figure's caption and its two files."""
+    """Part by part: the archive, then chapter by chapter each figure, small, its caption and its two files."""
     up = "../" * here.count("/") + OUT
 
     def file(name: str, words: str) -> nodes.reference:
@@ -113,11 +125,11 @@ def listing(app, here: str, given) -> list[nodes.Node]:
         for page in dict.fromkeys(f.page for f in mine):
             uri = app.builder.get_relative_uri(here, page)
             out.append(text(nodes.reference("", "", nodes.Text(numbered(app.env, page)), internal=True, refuri=uri)))
-            listed = nodes.bullet_list()
+            listed = nodes.bullet_list(classes=["thumbnails"])
             for f in (f for f in mine if f.page == page):
                 what = f.caption or (f.alt[:97].rsplit(" ", 1)[0] + " …" if len(f.alt) > 100 else f.alt)
-                listed += nodes.list_item("", text(f"{what}{' (first frame)' if f.alive else ''} — ", file(f"{f.name}.svg", "SVG"), ", ",
-                                                   file(f"{f.name}.png", "PNG")))
+                listed += nodes.list_item("", picture(f, up), text(*written(what), " (first frame) — " if f.alive else " — ",
+                                                                   file(f"{f.name}.svg", "SVG"), ", ", file(f"{f.name}.png", "PNG")))
             out.append(listed)
     return out
 

@@ -63,14 +63,14 @@ def numbered(env, page: str) -> str:
 
 
 def table(heading: list[str], rows: list[list], widths: list[int], classes=("ledger",)) -> nodes.table:
-    """A table; a cell is a text, a node, or a list of them."""
-    def cell(content) -> nodes.entry:
+    """A table; a cell is a text, a node, or a list of them.  On a phone its cells stand below each other, each after its heading."""
+    def cell(content, above: str = "") -> nodes.entry:
         content = content if isinstance(content, list) else [content]
         flow = [c if isinstance(c, nodes.Body) else text(c) for c in content]
-        return nodes.entry("", *flow)
+        return nodes.entry("", *([text(above, classes=["above"])] if above and "ledger" in classes else []), *flow)
     group = nodes.tgroup("", *[nodes.colspec(colwidth=w) for w in widths], cols=len(widths))
     group += nodes.thead("", nodes.row("", *[cell(h) for h in heading]))
-    group += nodes.tbody("", *[nodes.row("", *[cell(c) for c in row]) for row in rows])
+    group += nodes.tbody("", *[nodes.row("", *[cell(c, h) for c, h in zip(row, heading, strict=True)]) for row in rows])
     return nodes.table("", group, classes=list(classes))
 
 

@@ -6,9 +6,11 @@ the file ``ledger_results``.  The page is resolved last, when all statements are
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,11 +85,11 @@ def paragraph(*children, classes=()) -> nodes.paragraph:
                            classes=list(classes))
 
 
-def table(head: list[str], rows: list[list[nodes.Node]], widths: list[int]) -> nodes.Node:
+def table(head: list[str], rows: list[list[list[nodes.Node]]], widths: list[int]) -> nodes.Node:
     group = nodes.tgroup(cols=len(widths))
     group += [nodes.colspec(colwidth=w) for w in widths]
     group += nodes.thead("", nodes.row("", *[nodes.entry("", paragraph(h)) for h in head]))
-    group += nodes.tbody("", *[nodes.row("", *[nodes.entry("", cell) for cell in row]) for row in rows])
+    group += nodes.tbody("", *[nodes.row("", *[nodes.entry("", *cell) for cell in row]) for row in rows])
     return nodes.table("", group, classes=["ledger"])
 
 
@@ -96,12 +98,38 @@ def link(app, here: str, page: str, anchor: str, *words) -> nodes.reference:
     return nodes.reference("", "", *words, internal=True, refuri=uri)
 
 
-def row(app, here, item, tests):
+def code(test: str) -> nodes.raw:
+    """A name of a test that may break after an underscore."""
+    return nodes.raw("", f'<code class="docutils literal notranslate">{test.replace("_", "_<wbr>")}</code>', format="html")
+
+
+def named(tests: list[dict], said: str) -> list[nodes.Node]:
+    """The tests, file by file; an outcome only where it is not that of the statement."""
+    files: dict[str, list[nodes.Node]] = {}
+    for test in tests:
+        file, _, function = test["test"].partition("::")
+        words = [code(function), *([f" — {test['outcome']}"] if test["outcome"] != said else [])]
+        files.setdefault(file, []).append(nodes.list_item("", paragraph(*words)))
+    return [part for file, items in files.items() for part in (paragraph(code(file)), nodes.bullet_list("", *items))] or [paragraph("—")]
+
+
+def row(app, here, item, tests) -> list[list[nodes.Node]]:
     said = outcome(item, tests)
-    names = nodes.bullet_list("", *[nodes.list_item("", paragraph(nodes.literal("", t["test"]), f" — {t['outcome']}"))
-                                    for t in tests]) if tests else paragraph("—")
     title = link(app, here, item["docname"], item["label"], *name(app.env, item))
-    return [paragraph(title), names, paragraph(nodes.strong("", said), classes=["outcome", said.split()[0]])]
+    return [[paragraph(title)], named(tests, said), [paragraph(nodes.strong("", said), classes=["outcome", said.split()[0]])]]
+
+
+def counted(number: int, word: str) -> str:
+    """Such as *4 definitions*; what tests say has no plural."""
+    return f"{number} {word}{'s' if word == AGREED and number != 1 else ''}"
+
+
+def day(written: str | None) -> str:
+    """Such as *3 May 2026, 21:40 UTC*."""
+    if not written:
+        return "undated"
+    when = datetime.fromisoformat(written)
+    return f"{when.day} {when:%B %Y, %H:%M} UTC"
 
 
 def summary(pages, report) -> nodes.paragraph:
@@ -110,9 +138,9 @@ def summary(pages, report) -> nodes.paragraph:
     text = f"The book holds {len(said)} labelled statements. "
     if not report:
         return paragraph(text + "The tests were not run before this build, so none is marked as checked.")
-    counts = ", ".join(f"{said.count(word)} {word}" for word in [*TELLING, AGREED, UNKNOWN] if word in said)
+    counts = ", ".join(counted(said.count(word), word) for word in [*TELLING, AGREED, UNKNOWN] if word in said)
     versions = ", ".join(f"{k} {v}" for k, v in report.get("versions", {}).items())
-    return paragraph(text + f"In the last test run ({report.get('date', 'undated')}; {versions}): {counts}.")
+    return paragraph(text + f"In the last test run ({day(report.get('date'))}; {versions}): {counts}.")
 
 
 def build(app, here) -> list[nodes.Node]:
@@ -120,15 +148,31 @@ def build(app, here) -> list[nodes.Node]:
     tests = report.get("statements", {})
     out: list[nodes.Node] = [summary(pages, report)]
     for page, items in pages.items():
-        title = link(app, here, page, "", *words(app.env.titles[page]))
-        out.append(paragraph(nodes.strong("", "", title), classes=["ledger-chapter"]))
-        out.append(table(["Statement", "Tests that name it", "Outcome"],
-                         [row(app, here, item, tests.get(item["label"], [])) for item in items], [35, 45, 20]))
+        title = nodes.title("", "", link(app, here, page, "", *words(app.env.titles[page])))
+        rows = [row(app, here, item, tests.get(item["label"], [])) for item in items]
+        listed = table(["Statement", "Tests that name it", "Outcome"], rows, [30, 55, 15])
+        out.append(nodes.section("", title, listed, ids=[anchor(page)], classes=["ledger-chapter"]))
     known = {item["label"] for items in pages.values() for item in items}
     if stray := sorted(set(tests) - known):
         names = [nodes.list_item("", paragraph(nodes.literal("", label))) for label in stray]
-        out += [paragraph("Tests also name labels that no page of this build holds:"), nodes.bullet_list("", *names)]
+        out[1:1] = [paragraph("Tests also name labels that no page of this build holds:"), nodes.bullet_list("", *names)]
     return out
+
+
+def anchor(page: str) -> str:
+    return nodes.make_id(page.rpartition("/")[2])
+
+
+def contents(env, here: str):
+    """The chapters in the contents at the side, which Sphinx gathered when there were none."""
+    def entry(words, anchorname: str, *below) -> nodes.list_item:
+        reference = nodes.reference("", "", *words, internal=True, refuri=here, anchorname=anchorname)
+        return nodes.list_item("", addnodes.compact_paragraph("", "", reference), *below)
+
+    pages = list(statements(env))
+    chapters = nodes.bullet_list("", *[entry(words(env.titles[page]), "#" + anchor(page)) for page in pages])
+    env.tocs[here] = nodes.bullet_list("", entry(words(env.titles[here]), "", *([chapters] if pages else [])))
+    env.toc_num_entries[here] = 1 + len(pages)
 
 
 def note(app, doctree):
@@ -138,7 +182,10 @@ def note(app, doctree):
 
 def rewrite(app, env):
     """The page depends on all others and on the test results."""
-    return [page for page, data in env.metadata.items() if data.get("ledger")]
+    pages = [page for page, data in env.metadata.items() if data.get("ledger")]
+    for page in pages:
+        contents(env, page)
+    return pages
 
 
 def resolve(app, doctree, docname):

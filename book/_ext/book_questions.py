@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from book_address import BRANCH
 from book_kit import link, numbered, register, table, text
 from docutils import nodes
 from sphinx.util.nodes import make_refnode
@@ -137,7 +138,9 @@ def listing(app, here: str, kind: str) -> list[nodes.Node]:
     out: list[nodes.Node] = []
     for master in (m for m in masters() if m.name.startswith(kind)):
         rows = [row(app, here, q) for q in questions() if q.set == master.name]
-        out.append(text(nodes.strong("", master.title), f" ({len(rows)} questions, {points(master.points)})", classes=["ledger-chapter"]))
+        file = f"book/coursework/{kind}/{master.name.partition('-')[2]}.md"
+        source = nodes.reference("", "", nodes.Text("source"), refuri=f"{app.config.book_repository}/blob/{BRANCH}/{file}")
+        out.append(text(nodes.strong("", master.title), f" ({len(rows)} questions, {points(master.points)}; ", source, ")", classes=["ledger-chapter"]))
         out.append(table(["No.", "Question", "Points", "Judged by", "Chapter and goal", "Statements"], rows, [5, 25, 8, 14, 30, 18]))
     return out or [text("No set of this kind is part of this copy of the book.")]
 

@@ -16,6 +16,13 @@ addEventListener("DOMContentLoaded", () => {
   for (const fold of document.querySelectorAll(".bd-sidebar-primary details > summary")) {
     fold.setAttribute("aria-label", "Pages under " + (fold.closest("li")?.querySelector("a")?.textContent.trim() ?? "this one"));
   }
+  // The search quotes the text of a page, without its furniture and the source of its formulas.
+  if (typeof Search === "object") Search.htmlToText = (html, anchor) => {
+    const found = new DOMParser().parseFromString(html, "text/html"), text = found.querySelector("article");
+    found.querySelectorAll("article :is(.headerlink, script, style, svg, .cite-page)").forEach((e) => e.remove());
+    found.querySelectorAll("article .math").forEach((e) => e.replaceWith("…"));
+    return ((anchor && text?.querySelector(anchor)) || text)?.textContent.replace(/\s+/g, " ") ?? "";
+  };
   // What scrolls must be reachable by keyboard; the theme looks at code only, and only some time after a change of width.
   const reach = () => {
     // A formula within a line that is longer than the line scrolls by itself.

@@ -69,6 +69,10 @@ def test_missing_page_is_whole(chromium: Any, tmp_path: Path) -> None:
         assert "nothing at this address" in page.locator("article").inner_text()
         assert seen.troubles == []
         with page.expect_navigation():
+            page.locator("article a").first.click()
+        assert page.locator("article h1").first.is_visible()
+        page = seen.open(f"{prefix[1]}404.html")
+        with page.expect_navigation():
             page.locator(".bd-sidebar-primary a.reference.internal").first.click()
         assert page.locator("article h1").first.is_visible()
         assert seen.failed == []
@@ -96,6 +100,36 @@ def test_paper_holds_the_whole_chapter(visit: Any) -> None:
     assert hidden == 0
     assert not page.locator(".bd-sidebar-primary").is_visible()
     assert page.locator("figure[data-explorer] svg").first.is_visible()
+
+
+BOXES = """() => {
+  const boxes = document.querySelectorAll("main :is(details, .admonition, pre, table, figure, .math, .cell_output > .output)");
+  const shown = [...boxes].filter((e) => e.checkVisibility());
+  const clipped = (e) => getComputedStyle(e).overflowX !== "visible" && e.scrollWidth > e.clientWidth + 1;
+  const room = (e) => [...e.children].filter((c) => !c.matches("summary, .admonition-title")).some((c) => c.getBoundingClientRect().height > 10);
+  return {
+    empty: shown.filter((e) => e.matches("details, .admonition") && !room(e)).map((e) => e.innerText.slice(0, 60)),
+    wide: shown.filter((e) => e.getBoundingClientRect().right > innerWidth + 1 || (!e.matches("span") && clipped(e)))
+      .map((e) => `${e.className} ${e.innerText?.slice(0, 60)}`),
+    folded: shown.filter((e) => e.matches(".cell details")).length,
+    ink: getComputedStyle(document.querySelector("article p")).color.match(/\\d+/g).map(Number),
+  };
+}"""
+
+
+def test_paper_is_white_full_and_no_wider_than_itself(visit: Any) -> None:
+    """Printed out of the dark scheme: dark ink, no empty box, no folded code, nothing cut at the right; afterwards all is as before."""
+    page = visit(width=718, height=1000, scheme="dark").open(CHAPTER)      # A4 within margins of a centimetre
+    closed = page.locator("details:not([open])").count()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="dark")
+    said = page.evaluate(BOXES)
+    assert (said["empty"], said["wide"], said["folded"]) == ([], [], 0)
+    assert sum(said["ink"][:3]) < 200, said["ink"]
+    page.emulate_media(media="screen", color_scheme="dark")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    assert page.locator("details:not([open])").count() == closed
 
 
 def test_the_text_needs_no_script(visit: Any) -> None:
