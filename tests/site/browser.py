@@ -25,7 +25,7 @@ NOTEBOOKS = SITE.parent / "notebooks"
 REQUIRED = bool(os.environ.get("DEEPLIMITS_REQUIRE_BROWSER"))
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 # The network is closed: no name but this machine's address leads anywhere.
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--in-process-gpu", "--disable-extensions",
          "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--no-proxy-server",
          "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 PACKED = {".html", ".js", ".css", ".svg", ".json", ".txt", ".inv"}

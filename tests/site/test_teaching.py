@@ -15,6 +15,7 @@ pytestmark = pytest.mark.browser
 
 DECKS = [f"{part.name}.html" for part in sorted((tools.ROOT / "book").glob("part*"))]
 each_deck = pytest.mark.parametrize("name", DECKS)
+two_decks = pytest.mark.parametrize("name", [DECKS[0], DECKS[3]])    # a short and the longest: one script serves all
 STATEMENT = re.compile(r'<div class="proof (?:theorem|proposition|lemma|corollary|definition|example)[^"]*" id="([^"]+)"')
 FIGURE = re.compile(r'<figure class="dl-(?:figure|explorer)"')
 AT = "() => document.querySelector('nav output').textContent"
@@ -58,7 +59,7 @@ def test_slides_hold_what_the_chapters_hold(name: str) -> None:
     assert not re.search(r'<img(?![^>]*\balt="[^"]{20,}")', deck), "a picture without words"
 
 
-@each_deck
+@two_decks
 def test_keys_turn_the_slides(name: str, visit: Any) -> None:
     seen = visit(reduced_motion="reduce")
     page = seen.open(f"slides/{name}")
@@ -115,7 +116,7 @@ def test_slides_follow_the_scheme_and_the_choice(visit: Any) -> None:
     assert page.evaluate(ground) == light, "the choice is kept"
 
 
-@each_deck
+@two_decks
 def test_slides_on_a_phone_and_without_script(name: str, visit: Any) -> None:
     seen = visit(java_script_enabled=False)
     seen.page.set_viewport_size({"width": 390, "height": 844})
