@@ -40,7 +40,9 @@ READ = """(figure) => {
     said: figure.querySelector("output").textContent, alt: picture.getAttribute("aria-label"),
     plot: ["x", "y", "width", "height"].map((a) => Number(figure.querySelector("[data-plot]").getAttribute(a))),
     words: [...picture.querySelectorAll("text")].map((t) => [t.textContent, ...["x", "y"].map((a) => Number(t.getAttribute(a))), t.getAttribute("text-anchor")]),
-    legend: figure.querySelector(".dl-legend").textContent, size: [box.width, box.height, picture.checkVisibility()], height: figure.getBoundingClientRect().height,
+    legend: figure.querySelector(".dl-legend").textContent, size: [box.width, box.height, picture.checkVisibility()],
+    // without the line of what is read, which comes when one reads
+    height: figure.getBoundingClientRect().height - (figure.querySelector(".dl-reader")?.getBoundingClientRect().height ?? 0),
   };
 }"""
 
