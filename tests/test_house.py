@@ -49,7 +49,7 @@ def tracked_files() -> tuple[Path, ...]:
     try:
         listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("not a git clone: the list of files is unknown")
+        pytest.skip("this copy is no git clone, so which files belong to the repository is unknown")
     return tuple(path for name in sorted(set(listing.split("\0"))) if name and (path := ROOT / name).is_file())
 
 

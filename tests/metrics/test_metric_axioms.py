@@ -9,6 +9,8 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 
 from deeplimits import metrics
+from tests.elsewhere import DEVICE, second_device
+from tests.metrics.conftest import POINTS
 
 PROPERTY = settings(
     derandomize=True, deadline=None, max_examples=25, database=None, suppress_health_check=[HealthCheck.too_slow]
@@ -102,7 +104,7 @@ def test_float32_is_kept(metric):
     generator = torch.Generator().manual_seed(2)
     x, y = metric.sample(6, dim, generator), metric.sample(6, dim, generator)
     if metric.domain == "functions":
-        narrow = metrics.sup(torch.tensor([[0.0, 0.0], [1.0, -0.5], [0.3, 2.0], [-1.2, 0.7], [0.5, 0.5]]))
+        narrow = metrics.sup(POINTS.to(torch.float32))
     else:
         narrow = metric
     single = narrow(x.to(torch.float32), y.to(torch.float32))
@@ -111,13 +113,16 @@ def test_float32_is_kept(metric):
     torch.testing.assert_close(single.double(), metric(x, y), rtol=2e-3, atol=2e-3)
 
 
-def test_kernels_stay_on_their_device(metric):
-    """On a device that holds no data, every tensor the kernel makes must follow its arguments."""
-    if metric.domain in ("functions", "clouds"):
-        pytest.skip("decision functions own their points; transport is solved on the CPU by design")
-    x = metric.sample(4, 3, torch.Generator().manual_seed(0))
-    out = metric.distance(x.to("meta"), x.to("meta"))
-    assert out.device.type == "meta" and out.shape == (4,)
+def test_distances_elsewhere(metric, monkeypatch):
+    """On another device, where what was left on the CPU is an error, the same distances, and they stay there."""
+    dim = DIM if metric.domain == "functions" else 3
+    x, y = metric.sample(4, dim, torch.Generator().manual_seed(0)), metric.sample(4, dim, torch.Generator().manual_seed(1))
+    here = metric.distance(x, y)
+    with second_device(monkeypatch, default=False):
+        moved = metrics.sup(POINTS.to(DEVICE)) if metric.domain == "functions" else metric  # functions live where their points are
+        there = moved.distance(x.to(DEVICE), y.to(DEVICE))
+        assert there.device == DEVICE
+        close(there.cpu(), here)
 
 
 def test_random_points_lie_in_the_domain_and_repeat(metric):
@@ -146,10 +151,9 @@ def test_every_metric_describes_itself(metric):
 
 def test_gradients_are_finite(metric):
     """The kernels can be differentiated at points in general position."""
-    if metric.name == "sup":
-        pytest.skip("decision functions are not tensors")
-    x = metric.sample(4, 3, torch.Generator().manual_seed(5))
-    y = metric.sample(4, 3, torch.Generator().manual_seed(6))
+    dim = DIM if metric.domain == "functions" else 3
+    x = metric.sample(4, dim, torch.Generator().manual_seed(5))
+    y = metric.sample(4, dim, torch.Generator().manual_seed(6))
     u = metric.space.coordinates(x).clone().requires_grad_(True)
     metric.distance(metric.space.points(u), y).sum().backward()
     assert torch.isfinite(u.grad).all() and u.grad.abs().sum() > 0
