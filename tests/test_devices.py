@@ -52,7 +52,7 @@ RUNS: dict[str, Callable[..., Any]] = {
     "successive distances": lambda **where: dl.ergodic.successive_distances(dl.Dense(4, "tanh", 0.5, 1.0), points(4), [2, 5], samples=4, **where),
     "spectrum": lambda **where: dl.ergodic.lyapunov_spectrum(dl.Dense(4, "abs", 1.0), 20, samples=4, **where).values,
     "spectrum of congruences": lambda **where: dl.ergodic.lyapunov_spectrum(dl.Congruence(3), 20, samples=4, **where).values,
-    "training": lambda **where: dl.training.train_ensemble([2, 4], 8, lr=0.1, seed=range(2), epochs=1, progress=False, **where),
+    "training": lambda **where: dl.training.train_ensemble([2, 4], 8, lr=0.1, seed=range(2), epochs=1, progress=False, dtype=F64, **where),
     "masked training": lambda **where: dl.masking.train(*dl.masking.random_task(8, 4), width=20, subnetworks=2, local_steps=2, keep=0.5, lr=0.05,
                                                          rounds=3, progress=False, **where),
     "frozen signs": lambda **where: dl.topology.frozen_sign_study((2, 3), seeds=3, time=2.0, **where),
