@@ -58,7 +58,8 @@ chapter: | _named $(READY)  ## build one page: make chapter FILE=book/part1/laye
 	$(SAY) 'Building $(FILE) alone (links to other pages stay open)'
 	@mkdir -p _build/.jupyter_cache _build/chapter/_build
 	@ln -sfn ../../.jupyter_cache _build/chapter/_build/.jupyter_cache  # executed here, executed for make book
-	@printf 'format: jb-book\nroot: %s\n' '$(basename $(FILE))' > _build/chapter/_toc.yml
+	@printf 'format: jb-book\nroot: %s\nchapters:\n  - file: %s\n' '$(basename $(FILE))' \
+	  book/$(if $(findstring bibliography,$(FILE)),glossary,bibliography) > _build/chapter/_toc.yml  # the theme needs a second page
 	@$(BIN)/jupyter-book build . --toc _build/chapter/_toc.yml --path-output _build/chapter -q
 	@printf '\nThe page: %s\n' '_build/chapter/_build/html/$(basename $(FILE)).html'
 
