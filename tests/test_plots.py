@@ -187,6 +187,9 @@ def test_picture_is_described_scalable_and_unique(measured: xr.Dataset, tmp_path
         own = {e.attrib["id"] for e in elements(picture) if "id" in e.attrib}
         assert set(re.findall(r'(?:href="|url\()#([^")]+)', picture.svg)) <= own
     assert "currentColor" in first.svg and "<script" not in first.svg and len(first.svg) < 100_000
+    indexed = plots.show(plots.profile(measured, labels={"depth": "a_k, weight_std"}), alt="Words.", caption="σ_w < 2")
+    assert "<figcaption>σ<sub>w</sub> &lt; 2</figcaption>" in indexed._repr_html_() and indexed.caption == "σ_w < 2"
+    assert indexed.svg.count("scale(0.7)") == 1 and "scale(0.7)" not in first.svg, "one letter is an index"
     assert "<figcaption>A &amp; B</figcaption>" in first._repr_html_() and "figcaption" not in second._repr_html_()
     first.save(tmp_path / "figure.svg")
     assert INK in (tmp_path / "figure.svg").read_text(encoding="utf8")

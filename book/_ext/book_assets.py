@@ -22,6 +22,8 @@ from fontTools import subset  # writing woff2 needs the package brotli
 from PIL import Image
 from sphinx.errors import ExtensionError
 
+from deeplimits.explorer import script, wording
+
 ROOT = Path(__file__).resolve().parents[2]
 MATHJAX = ["tex-chtml.js", "output/chtml/fonts/woff-v2", "input/tex/extensions"]
 FONTS = Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/vendor/fontawesome/webfonts"
@@ -36,13 +38,12 @@ MENDS = [(re.compile(pattern, re.S), new) for pattern, new in (
     (r'(<summary) aria-label="Toggle hidden content"', r"\1"),      # the words in view are the name
     (r"(Solution to)(<a [^>]*>) ", r"\1 \2"),                       # the blank before the link, not in it
     (r"<th></th>", "<td></td>"),                                    # the empty corner of a data frame
+    (r"(?<=<th>)[^<]+(?=</th>)", lambda head: wording.INDEXED.sub(r"\1<sub>\2</sub>", head[0])),   # σ_w
     (r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', ""))]
 
 
 def configure(app, config):
     config.mathjax_path = "vendor/mathjax/tex-chtml.js"
-    from deeplimits.explorer import script  # the package stands beside the book, on the path since book_cache
-
     explorer = Path(app.outdir).parent / "assets" / "explorer.js"
     explorer.parent.mkdir(parents=True, exist_ok=True)
     explorer.write_text(script(), encoding="utf8")

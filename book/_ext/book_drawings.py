@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import io
 import re
+from html import unescape
 from pathlib import Path
 
 import matplotlib
 import resvg_py
 from PIL import Image
+
+from deeplimits.explorer import wording
 
 WIDTH = 1200                                   # pixels of a PNG
 GREY, DARK = "#767b80", "#24292f"              # deeplimits.explorer.palette.INK; text on white
@@ -20,6 +23,11 @@ PLOT = re.compile(r'<svg data-plot="" x="([\d.]+)" y="([\d.]+)" width="([\d.]+)"
                   r'viewBox="0 0 (\d+) (\d+)" preserveAspectRatio="none">(.*?)</svg>', re.S)
 FLIPPED = re.compile(r'<g transform="matrix\(1 0 0 -1 0 \d+\)">')
 LEGEND = re.compile(r'<li>(?:<svg class="dl-key"[^>]*>(.*?)</svg>|<span class="dl-(?:band|cell)"(?: style="background:([^"]+)")?></span>)(.*?)</li>', re.S)
+
+
+def plain(markup: str) -> str:
+    """The words of a piece of HTML; a letter with its index as σ_w."""
+    return " ".join(unescape(re.sub(r"<[^>]+>", "", markup.replace("<sub>", "_"))).split())
 
 
 def flat(plot: re.Match) -> str:
@@ -57,7 +65,7 @@ def frame(body: str) -> str:
         y = height + 6 + 20 * k
         key = f'<g transform="translate(12 {y:.0f})">{line}</g>' if line else \
             f'<rect x="12" y="{y:.0f}" width="30" height="10" fill="{colour or "currentColor"}" fill-opacity="{1 if colour else .25}"/>'
-        lines.append(f'{key}<text x="52" y="{y + 10:.0f}" font-size="14" fill="currentColor">{re.sub(r"<[^>]+>", "", word).strip()}</text>')
+        lines.append(f'{key}<text x="52" y="{y + 10:.0f}" font-size="14" fill="currentColor">{wording.svg(plain(word))}</text>')
     height += 20 * len(lines) + (8 if lines else 0)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{alt}" '
             f'font-family="DejaVu Sans, Verdana, Arial, sans-serif">{inside}{"".join(lines)}</svg>')

@@ -10,12 +10,14 @@ import hashlib
 import re
 import zipfile
 from dataclasses import dataclass
-from html import escape, unescape
+from html import escape
 from pathlib import Path
 
 import book_drawings
 from book_kit import numbered, parts, register, text
 from docutils import nodes
+
+from deeplimits.explorer import wording
 
 OUT = "figures"                                # folder in the site
 EXTRAS = "Front page and stories"
@@ -48,9 +50,9 @@ def group(page: str) -> str:
 
 
 def words(pattern: str, body: str) -> str:
-    """The text of the first match, without its markup."""
+    """The words of the first match."""
     found = re.search(pattern, body, re.S)
-    return " ".join(unescape(re.sub(r"<[^>]+>", "", found[1])).split()) if found else ""
+    return book_drawings.plain(found[1]) if found else ""
 
 
 @functools.lru_cache(maxsize=1)
@@ -76,7 +78,7 @@ def picture(figure: Figure, up: str) -> nodes.raw:
 
 def written(caption: str) -> list[nodes.Node]:
     """A caption with the indices of its letters below the line."""
-    pieces = re.split(r"(?<!\w)(\w)_(\w+)", caption)
+    pieces = wording.INDEXED.split(caption)
     return [(nodes.subscript if k % 3 == 2 else nodes.inline)("", piece) for k, piece in enumerate(pieces) if piece]
 
 

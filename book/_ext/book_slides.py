@@ -17,6 +17,8 @@ from book_kit import parts, register, text
 from bs4 import BeautifulSoup
 from docutils import nodes
 
+from deeplimits.explorer import wording
+
 OUT = "slides"
 FIGURE = re.compile(r'<figure class="dl-(?:figure|explorer)".*?</figure>', re.S)
 CODE = re.compile(r'<div class="highlight"><pre>.*?</pre></div>|<script\b.*?</script>|<style\b.*?</style>', re.S)
@@ -100,8 +102,8 @@ class Chapter:
     def figure(self, node, heading: str, anchor: str) -> str:
         found = self.figures[int(node["data-figure"])]
         width, height = found.size
-        caption = f"<figcaption>{escape(found.caption)}</figcaption>" if found.caption else ""
-        live = f' <a href="{self.address(anchor)}">Move it in the book<span class="hidden">: {escape(found.caption)}</span></a>' if found.alive else ""
+        caption = f"<figcaption>{wording.html(found.caption)}</figcaption>" if found.caption else ""
+        live = f' <a href="{self.address(anchor)}">Move it in the book<span class="hidden">: {wording.html(found.caption)}</span></a>' if found.alive else ""
         picture = f'<img src="../figures/{found.name}.svg" alt="{escape(found.alt)}" width="{width}" height="{height}" loading="lazy">'
         return slide("picture", f"{self.key}-{found.number}", heading, f"<figure>{picture}{caption}</figure>{live}", self.address(anchor))
 

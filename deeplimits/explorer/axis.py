@@ -16,7 +16,7 @@ STEPS = 10_000
 
 @dataclass(frozen=True)
 class Axis:
-    """A linear axis from ``low`` to ``high``, or a logarithmic one from ``10**low`` to ``10**high``.
+    """A linear axis from ``low`` to ``high``, or a logarithmic one from ``10**low`` to ``10**high``; it may run downwards.
 
     Example:
         >>> axis = Axis(0.0, 400.0)
@@ -73,14 +73,15 @@ class Axis:
         return [(int(q), number(v, 6)) for q, v in zip(self.steps(values), values, strict=True)]
 
     def _round(self) -> list[float]:
-        width = self.high - self.low
+        low, high = sorted((self.low, self.high))
+        width = high - low
         power = 10.0 ** math.floor(math.log10(width / 5))
         step = power * next(m for m in (1, 2, 5, 10) if width / (m * power) <= 6)
-        first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
         return [float(f"{k * step:.10g}") for k in range(first, last + 1)]
 
     def _decades(self) -> list[float]:
-        low, high = self.low, self.high
+        low, high = sorted((self.low, self.high))
         if high - low < 2:
             found = [m * 10.0**k for k in range(math.floor(low), math.ceil(high) + 1) for m in (1, 2, 5)]
             return [v for v in found if low - 1e-4 <= math.log10(v) <= high + 1e-4]

@@ -42,7 +42,8 @@ def explore(ds: xr.Dataset, x: str = "depth", y: str | Sequence[str] = "survival
 
     Args:
         ds: the result. Variables that are not named here may have any dimensions.
-        x: dimension (or one-dimensional coordinate) of the horizontal axis, with increasing values.
+        x: dimension (or one-dimensional coordinate) of the horizontal axis, with increasing values; the axes of a heat map
+            may have decreasing ones (rows of a picture, the first at the top).
         y: variable to draw, or several; of a heat map the dimension (or coordinate) of the vertical axis.
         sliders: order of the controls; None takes all dimensions in the order of the data.
         lines: dimension with one curve (or one path) for each entry, told apart by colour and dashes (at most six).

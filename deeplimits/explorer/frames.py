@@ -102,8 +102,8 @@ def label_of(ds: xr.Dataset, name: str, labels: Mapping[str, str]) -> str:
     return str(attrs.get("long_name", name.replace("_", " "))) + ("" if units in ("1", "") else f" ({units})")
 
 
-def horizontal(ds: xr.Dataset, x: str, argument: str = "x") -> tuple[str, np.ndarray]:
-    """The dimension along an axis (the horizontal one) and its values, which must increase."""
+def horizontal(ds: xr.Dataset, x: str, argument: str = "x", falling: bool = False) -> tuple[str, np.ndarray]:
+    """The dimension along an axis (the horizontal one) and its values, which must increase (or all decrease, if that is allowed)."""
     if x not in ds.dims and not (x in ds.coords and ds[x].ndim == 1):
         raise ValueError(f"{argument} must be a dimension of the dataset, one of {listed(ds.dims)}; got {x!r}")
     dim = x if x in ds.dims else str(ds[x].dims[0])
@@ -111,8 +111,9 @@ def horizontal(ds: xr.Dataset, x: str, argument: str = "x") -> tuple[str, np.nda
     if values.dtype.kind not in "iuf":
         raise ValueError(f"{argument} must have a numeric coordinate; '{x}' holds {values.dtype}")
     values = values.astype(float)
-    if len(values) < 2 or not np.isfinite(values).all() or (np.diff(values) <= 0).any():
-        raise ValueError(f"{argument} must have at least two finite, increasing values; those of '{x}' are not "
+    steps = np.diff(values[::-1] if falling and values[0] > values[-1] else values)
+    if len(values) < 2 or not np.isfinite(values).all() or (steps <= 0).any():
+        raise ValueError(f"{argument} must have at least two finite, increasing{' or decreasing' if falling else ''} values; those of '{x}' are not "
                          f"(ds.sortby('{x}') sorts)")
     return dim, values
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -138,7 +138,7 @@ def explore_map(ds: xr.Dataset, x: str, y: str, color: str, sliders: Sequence[st
                 id: str | None, link: str | None = None) -> Explorer:
     """Heat map of :func:`deeplimits.explore`; ``words`` are the title and the labels of axes and colours."""
     (color,) = names_of("color", color, ds)
-    (xdim, xs), (ydim, ys) = horizontal(ds, x), horizontal(ds, y, "y")
+    (xdim, xs), (ydim, ys) = horizontal(ds, x, falling=True), horizontal(ds, y, "y", falling=True)
     for name, dim in ((x, xdim), (y, ydim)):
         if dim not in ds[color].dims:
             raise ValueError(f"color must depend on both axes; '{color}' has {listed(ds[color].dims)}, not {name!r}")
@@ -185,11 +185,12 @@ def _edges(places: np.ndarray) -> np.ndarray:
 
 
 def _edges_axis(values: np.ndarray, limits: Sequence[float] | None, log: bool, label: str, name: str) -> Axis:
-    """The axis from the outer edge of the first cell to that of the last."""
-    if log and values[0] <= 0:
-        raise ValueError(f"a log scale needs positive values; '{name}' begins at {number(values[0])}")
+    """The axis from the outer edge of the first cell to that of the last: falling values make it run downwards, as in a picture."""
+    if log and values.min() <= 0:
+        raise ValueError(f"a log scale needs positive values; '{name}' begins at {number(values.min())}")
     if limits is not None:
-        return Axis.around(values, limits, log, label, 0)
+        axis = Axis.around(values, limits, log, label, 0)
+        return axis if values[0] < values[-1] else replace(axis, low=axis.high, high=axis.low)
     edges = _edges(np.log10(values) if log else values)
     return Axis(float(edges[0]), float(edges[-1]), log, label)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
+from deeplimits.explorer import wording
 from deeplimits.explorer.frames import Control
 from deeplimits.explorer.picture import KEYS
 
@@ -43,7 +44,7 @@ def _control(control: Control, i: int) -> str:
     else:
         options = "".join(f"<option{' selected' if k == i else ''}>{escape(t)}</option>" for k, t in enumerate(control.texts))
         field, value = f"<select {KEYS}>{options}</select>", ""
-    return f'<div data-control="{escape(control.name)}"><label><span>{escape(control.label)}</span> {field}</label>{value}</div>'
+    return f'<div data-control="{escape(control.name)}"><label><span>{wording.html(control.label)}</span> {field}</label>{value}</div>'
 
 
 def _turn(turn: Turn) -> str:
@@ -53,7 +54,7 @@ def _turn(turn: Turn) -> str:
 
 
 def _reader(reader: Reader) -> str:
-    return (f'<label>{escape(reader.label)} <input type="range" data-reader="" min="0" max="{reader.count - 1}" step="1" '
+    return (f'<label><span>{wording.html(reader.label)}</span> <input type="range" data-reader="" min="0" max="{reader.count - 1}" step="1" '
             f'value="{reader.count // 2}" {KEYS}></label>')
 
 
@@ -63,8 +64,8 @@ def figure(id: str, title: str, controls: Sequence[Control], state: Sequence[int
     fields = "".join(_control(c, i) for c, i in zip(controls, state, strict=False)) + "".join(_turn(t) for t in turns)
     reading = "".join(_reader(r) for r in readers)
     return (f'<figure class="dl-explorer" data-explorer="{escape(id)}"><style>{style()}</style>'
-            f"<figcaption>{escape(title)}</figcaption>"
+            f"<figcaption>{wording.html(title)}</figcaption>"
             f'<div class="dl-controls">{fields}</div><ul class="dl-legend">{legend}</ul>{picture}'
             f'<div class="dl-reader">{reading}<span data-reading="" aria-hidden="true"></span></div>'
-            f'<div class="dl-summary" data-longest="{escape(longest)}"><output>{escape(summary)}</output></div>'
+            f'<div class="dl-summary" data-longest="{escape(longest)}"><output>{wording.html(summary)}</output></div>'
             f'<script type="application/json">{data}</script></figure>')

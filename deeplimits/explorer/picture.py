@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from deeplimits.explorer import wording
 from deeplimits.explorer.axis import STEPS, Axis
 from deeplimits.explorer.frames import Curve
 from deeplimits.explorer.palette import CURVES, DASHES, PREDICTED, PREDICTED_DASH
@@ -82,7 +83,7 @@ def key(curve: Curve, word: str) -> str:
 
 def item(sign: str, word: str) -> str:
     """An entry of the legend: a sign and what it means."""
-    return f"<li>{sign}{escape(word)}</li>"
+    return f"<li>{sign}<span>{wording.html(word)}</span></li>"
 
 
 def stroke(curve: Curve) -> str:
@@ -109,7 +110,7 @@ def axes(xaxis: Axis, yaxis: Axis, height: int = HEIGHT, top: int = TOP, ylabel_
     texts = "".join(f'<text x="{v:.1f}" y="{top + h + 21}" text-anchor="middle">{t}</text>' for v, t in across)
     texts += "".join(f'<text x="{left - 9}" y="{v:.1f}" dy=".35em" text-anchor="end">{t}</text>' for v, t in upward)
     texts += label(4, ylabel_at, yaxis.label)
-    texts += f'<text x="{left + w / 2:.1f}" y="{height - 9}" text-anchor="middle">{escape(xaxis.label)}</text>'
+    texts += f'<text x="{left + w / 2:.1f}" y="{height - 9}" text-anchor="middle">{wording.svg(xaxis.label)}</text>'
     around = (f'<path d="{grid}" stroke="currentColor" opacity=".16" fill="none"/>'
               f'<path d="M{left} {top}V{top + h}H{WIDTH - RIGHT}{notches}" stroke="currentColor" opacity=".6" fill="none"/>'
               f'<g fill="currentColor" font-size="14" aria-hidden="true">{texts}</g>')
@@ -118,7 +119,7 @@ def axes(xaxis: Axis, yaxis: Axis, height: int = HEIGHT, top: int = TOP, ylabel_
 
 def label(x: float, y: float, text: str) -> str:
     """Words beside an axis, in smaller type if there are many."""
-    return f'<text x="{x}" y="{y}"{" class=" + chr(34) + "dl-long" + chr(34) if len(text) > 44 else ""}>{escape(text)}</text>'
+    return f'<text x="{x}" y="{y}"{" class=" + chr(34) + "dl-long" + chr(34) if len(text) > 44 else ""}>{wording.svg(text)}</text>'
 
 
 def plot(place: str, drawn: str, steps: int = STEPS) -> str:

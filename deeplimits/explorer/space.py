@@ -8,12 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
 import numpy as np
 
-from deeplimits.explorer import coding, picture
+from deeplimits.explorer import coding, picture, wording
 from deeplimits.explorer.palette import INK, WHITE
 
 GRAIN, LAYERS, BIAS = 1000, 12, 0.12
@@ -128,7 +127,7 @@ def _names(box: Box, azimuth: float, elevation: float) -> str:
         room = _room(name)
         across = min(picture.WIDTH - room, max(room, LEFT + SIZE * x[k] / GRAIN))
         out += (f'<text data-axis="" x="{across:.1f}" y="{TOP + SIZE * (1 - y[k] / GRAIN):.1f}" dy=".35em" '
-                f'text-anchor="middle">{escape(name)}</text>')
+                f'text-anchor="middle">{wording.svg(name)}</text>')
     return f'<g fill="currentColor" font-size="14" aria-hidden="true">{out}</g>'
 
 

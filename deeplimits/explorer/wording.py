@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 
+#: A letter with an index, as plain text writes it: σ_w.
+INDEXED = re.compile(r"(?<!\w)([^\W\d_])_([^\W_]+)")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -118,6 +122,30 @@ def course(x: Sequence[float], y: Sequence[float], xlabel: str, *, log: bool = F
         text = (f"goes from {number(y[0])} to {number(y[-1])} {ends}, "
                 f"with values from {number(low)} to {number(high)}")
     return text + (f" and passes one half at {number(half)}" if math.isfinite(half) else "")
+
+
+def html(text: str) -> str:
+    """Plain text for the page, σ_w as a letter with its index; the script writes changing texts in the same way.
+
+    Example:
+        >>> html("σ_w < 2, weight_std")
+        'σ<sub>w</sub> &lt; 2, weight_std'
+    """
+    return INDEXED.sub(r"\1<sub>\2</sub>", escape(text))
+
+
+def svg(text: str) -> str:
+    """The same for a ``text`` element of a picture: what follows an index stands on the line again.
+
+    Example:
+        >>> svg("σ_w = 1")
+        'σ<tspan dy="4" font-size="75%">w</tspan><tspan dy="-4"> = 1</tspan>'
+    """
+    first, *rest = INDEXED.split(escape(text))
+    out = first
+    for letter, index, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
+        out += f'{letter}<tspan dy="4" font-size="75%">{index}</tspan>' + (f'<tspan dy="-4">{after}</tspan>' if after else "")
+    return out
 
 
 def capital(text: str) -> str:

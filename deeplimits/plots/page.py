@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from deeplimits.explorer import wording
 from deeplimits.explorer.palette import DIVERGING, INK
 from deeplimits.plots.description import describe
 
@@ -45,7 +46,7 @@ class Picture:
         self.svg, self.alt, self.caption = svg, alt, caption
 
     def _repr_html_(self) -> str:
-        below = f"<figcaption>{escape(self.caption)}</figcaption>" if self.caption else ""
+        below = f"<figcaption>{wording.html(self.caption)}</figcaption>" if self.caption else ""
         return f'<figure class="dl-figure" style="margin:1rem 0;padding:0">{self.svg}{below}</figure>'
 
     def __repr__(self) -> str:
@@ -126,6 +127,7 @@ def show(figure: Figure | Axes | Sequence[Axes], alt: str | None = None, caption
     alt = describe(drawn) if alt is None else " ".join(alt.split())
     if not alt:
         raise ValueError("alt must say in words what the figure shows; got an empty text (None lets describe() write it)")
+    _set_indices(drawn)
     buffer = io.StringIO()
     drawn.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     plt.close(drawn)
@@ -139,6 +141,16 @@ def _figure_of(figure: Any) -> Figure:
     if first is None or not hasattr(first, "get_figure"):
         raise TypeError(f"figure must be a matplotlib figure or axes; got {type(figure).__name__}")
     return first.get_figure()
+
+
+def _set_indices(figure: Figure) -> None:
+    """A letter with an index, σ_w, as it is printed, in the letters of the text."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        letters = "mathbf" if text.get_fontweight() == "bold" else "mathregular"
+        if "$" not in text.get_text():
+            text.set_text(wording.INDEXED.sub(rf"$\\{letters}{{\1_{{\2}}}}$", text.get_text()))
 
 
 def _rounded(svg: str) -> str:

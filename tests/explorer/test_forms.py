@@ -186,3 +186,26 @@ def test_infinite_values_take_the_last_colour() -> None:
     ds = xr.Dataset({"scale": (("b", "a"), [[1.0, np.inf], [10.0, 2.0]])}, {"a": [0.0, 1.0], "b": [1.0, 2.0]})
     figure = explore(ds, x="a", y="b", color="scale", cscale="log", contours=[5])
     assert unpack(figure.payload["cells"][0])[1] == LEVELS and figure.payload["color"]["beyond"] == [False, True]
+
+
+@pytest.mark.parametrize(("name", "limits"), [("bias", None), ("bias", (0.0, 0.8)), ("weight", None)])
+def test_a_map_with_falling_values_is_the_mirror_of_the_map(name: str, limits: tuple[float, float] | None) -> None:
+    """Rows from the top, as in a picture: the same cells, lines and ticks at mirrored places."""
+    wanted = {"overlay": "critical", "contours": {"chi": [1]}, "xlim" if name == "weight" else "ylim": limits}
+    up, down = heat(**wanted), heat(phase_diagram().isel({name: slice(None, None, -1)}), **wanted)
+    axis = "yx"[name == "weight"]
+    places = {v: s for v, s in zip(up.payload[axis]["values"], up.payload[axis]["steps"], strict=True)}
+    for v, s in zip(down.payload[axis]["values"], down.payload[axis]["steps"], strict=True):
+        assert s == pytest.approx(STEPS - places[v], abs=1)
+    assert (np.diff(down.payload[axis]["edges"]) >= 0).all()
+    np.testing.assert_array_equal(down.levels(), np.flip(up.levels(), 1 if axis == "y" else 2))
+    ends = [sorted((STEPS - q if flip else q, t) for q, t in getattr(e, axis + "axis").ticks()) for e, flip in ((up, True), (down, False))]
+    assert [t for _, t in ends[0]] == [t for _, t in ends[1]]
+    for before, after in zip(up.lines, down.lines, strict=True):
+        for one, other in zip(before.outlines, after.outlines, strict=True):
+            corners = [np.array(re.findall(r"(-?\d+) (-?\d+)", d), dtype=int).reshape(-1, 2) for d in (one, other)]
+            k = "xy".index(axis)
+            spans = [(c[:, k].min(), c[:, k].max()) for c in corners if len(c)]
+            assert not spans or spans[1] == pytest.approx((STEPS - spans[0][1], STEPS - spans[0][0]), abs=2)
+    with pytest.raises(ValueError, match="increasing or decreasing values"):
+        heat(phase_diagram().isel({name: [0, 2, 1]}))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deeplimits.explorer import Explorer, formula
+from deeplimits.explorer import Explorer, formula, wording
 from deeplimits.explorer.coding import LEVELS
 from deeplimits.explorer.space import pieces
 from deeplimits.explorer.wording import number
@@ -53,7 +53,7 @@ def map_agrees(page: Any, state: tuple[int, ...]) -> None:
     for k, line in enumerate(figure.lines):
         drawn = page.locator(f"figure[data-explorer=phase] [data-line='{k}']")
         assert {drawn.nth(i).get_attribute("d") for i in range(2)} == {line.outlines[state[0]]}
-    assert page.locator("figure[data-explorer=phase] output").inner_text() == figure.summaries[state[0]]
+    assert page.locator("figure[data-explorer=phase] output").inner_html() == wording.html(figure.summaries[state[0]])
 
 
 def close(drawn: list[str], wanted: list[str]) -> None:
@@ -105,11 +105,11 @@ def test_map_is_read_under_the_pointer_and_by_keyboard(visit: tools.Visit) -> No
     page.mouse.move(box[0] + box[2] * at[0], box[1] + box[3] * at[1])
     truth = figure.field.at((1,))[j, i]
     reading = shown.locator("[data-reading]").inner_text()
-    assert reading.startswith(f"weight σ_w {number(figure.field.x[i], 6)}, bias σ_b {number(figure.field.y[j], 6)}: scale ")
+    assert reading.startswith(f"weight σw {number(figure.field.x[i], 6)}, bias σb {number(figure.field.y[j], 6)}: scale ")
     assert float(reading.split()[-1]) == pytest.approx(truth, rel=0.006)
     shown.locator("[data-reader]").nth(1).focus()
     page.keyboard.press("ArrowUp")
-    assert f"bias σ_b {number(figure.field.y[j + 1], 6)}:" in shown.locator("[data-reading]").inner_text()
+    assert f"bias σb {number(figure.field.y[j + 1], 6)}:" in shown.locator("[data-reading]").inner_text()
     page.keyboard.press("Home")
     page.locator("figure[data-explorer=phase] [data-control] input").focus()
     page.keyboard.press("Home")

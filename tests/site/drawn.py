@@ -15,7 +15,7 @@ import numpy as np
 from deeplimits.explorer import coding, maps, picture, space
 from deeplimits.explorer.axis import Axis
 from deeplimits.explorer.formulas import FORMULAS
-from deeplimits.explorer.wording import number
+from deeplimits.explorer.wording import INDEXED, number
 
 NEAR = 0.25                  # in units of the picture, of which it is 520 wide
 READ = """(figure) => {
@@ -63,15 +63,25 @@ def faults(data: dict[str, Any], seen: dict[str, Any]) -> Iterator[str]:
             yield f"'{control['name']}' shows {text!r} for {control['values'][i]!r}"
     if data["kind"] != "formula":
         said = data["summaries"][_row(range(count), data, state)]
-        if said != seen["said"]:
+        if printed(said) != seen["said"]:
             yield f"says {seen['said']!r} instead of {said!r}"
-    if seen["alt"] != f"{data['alt']} {seen['said']}":
+    if printed(seen["alt"]) != printed(f"{data['alt']} {seen['said']}"):
         yield f"is described as {seen['alt']!r}, but says {seen['said']!r}"
     left, top, w, h = seen["plot"]
     for corners in seen["corners"]:
         if not np.allclose(corners, [left, top + h, left + w, top], atol=NEAR):
             yield f"drawn between {corners}, where the axes hold {[left, top + h, left + w, top]}"
     yield from KINDS[data["kind"]](data, state, seen)
+
+
+def printed(text: str) -> str:
+    """The letters of a text as the page shows it: the w of σ_w is an index there.
+
+    Example:
+        >>> printed("σ_w = 1")
+        'σw = 1'
+    """
+    return INDEXED.sub(r"\1\2", text)
 
 
 def _row(over: Sequence[int], data: dict[str, Any], state: Sequence[int]) -> int:
@@ -183,7 +193,7 @@ def formula(data: dict[str, Any], state: Sequence[int], seen: dict[str, Any]) ->
     found, axes = FORMULAS[data["formula"]], [data["x"], data["y"]]
     values = {s.name: v[i] for s, v, i in zip(found.settings, data["settings"], state, strict=True)}
     lines, text = found.compute(values)
-    if text != seen["said"]:
+    if printed(text) != seen["said"]:
         yield f"says {seen['said']!r} instead of {text!r}"
     drawn = {int(k): d for k, d, _ in seen["drawn"]["line"]}
     for k, line in enumerate(lines):
@@ -251,5 +261,5 @@ def _ticks_along(seen: dict[str, Any], anchor: str, values: np.ndarray, steps: n
 
 def _bent(values: np.ndarray, steps: np.ndarray) -> float:
     """How far the places are from a straight line over the values."""
-    straight = np.interp(values, values[[0, -1]], steps[[0, -1]])
+    straight = steps[0] + (steps[-1] - steps[0]) * (values - values[0]) / (values[-1] - values[0])
     return float(np.abs(straight - steps).max())

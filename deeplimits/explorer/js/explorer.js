@@ -5,7 +5,7 @@ import { curves } from "./curves.js";
 import { formula } from "./formulas.js";
 import { map } from "./maps.js";
 import { surface } from "./surfaces.js";
-import { frameOf, nearest } from "./words.js";
+import { frameOf, nearest, write } from "./words.js";
 
 const kinds = { curves, formula, map, surface };
 
@@ -19,18 +19,18 @@ export function mount(figure, start, changed = () => {}) {
   const fields = [...figure.querySelectorAll("[data-control], [data-turn]")];
   const inputs = fields.map((field) => field.querySelector("input, select"));
   const ends = inputs.map((input) => (input.matches("select") ? [0, input.length - 1] : [Number(input.min), Number(input.max)]));
-  let state = data.state, form = home, beyond = null, marked = false;
+  let state = data.state, form = home, beyond = null, marked = false, said = null;
 
   function readout() {
     const text = form.read(readers.map((reader) => Number(reader.value)), marked);
     for (const reader of readers) reader.setAttribute("aria-valuetext", text);
-    if (marked) reading.textContent = text;
+    if (marked) write(reading, text);
   }
 
   function draw() {
     form.draw(beyond ? state.slice(count) : state);
     const summary = beyond ?? form.say?.() ?? data.summaries[frameOf(data.sizes.map((_, c) => c), data.sizes, state)];
-    if (output.textContent !== summary) output.textContent = summary;
+    if (said !== summary) write(output, (said = summary));
     picture.setAttribute("aria-label", `${data.alt} ${summary}`);
     readout();
   }

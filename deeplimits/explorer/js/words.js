@@ -21,6 +21,15 @@ export const meaning = ({ low, high, log }, count, steps) => {
   return Number((Math.round(place / grain) * grain).toPrecision(12));
 };
 
+// A changing text of the page, σ_w as a letter with its index.
+export const write = (element, text) => {
+  const parts = text.split(/(?<![\p{L}\d_])(\p{L})_([\p{L}\d]+)/u).map((part, k) => {
+    if (k % 3 < 2) return part;
+    return Object.assign(document.createElement("sub"), { textContent: part });
+  });
+  element.replaceChildren(...parts);
+};
+
 // Levels from text, two letters each; -1 where there is no value.
 const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 const VALUE = Object.fromEntries([...DIGITS].map((c, i) => [c, i]));
