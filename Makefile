@@ -82,10 +82,10 @@ private-set: $(READY)  ## make a folder for graded solutions and hidden tests: m
 	@test -n '$(PRIVATE)' || { echo 'Name a folder outside the repository: make private-set PRIVATE=../my-set' >&2; exit 2; }
 	@$(DESK) private '$(PRIVATE)'
 
-grade: $(READY)  ## grade notebooks: make grade SUBMISSIONS=folder (SET=open-part1, PRIVATE=..., ROSTER=class.csv)
+grade: $(READY)  ## grade notebooks: make grade SUBMISSIONS=folder (SET=open-part1, PRIVATE=..., ROSTER=class.csv, HIDE_HIDDEN=1)
 	@test -e '$(SUBMISSIONS)' || { echo 'Name the folder or zip archive that holds the notebooks: make grade SUBMISSIONS=folder' >&2; exit 2; }
 	@$(DESK) grade '$(SUBMISSIONS)' --workers $(WORKERS) $(if $(SET),--set '$(SET)') $(if $(PRIVATE),--private '$(PRIVATE)') \
-	  $(if $(ROSTER),--roster '$(ROSTER)') $(if $(MANUAL),--manual '$(MANUAL)') $(if $(ARCHIVE),--archive '$(ARCHIVE)')
+	  $(if $(ROSTER),--roster '$(ROSTER)') $(if $(MANUAL),--manual '$(MANUAL)') $(if $(ARCHIVE),--archive '$(ARCHIVE)') $(if $(HIDE_HIDDEN),--hide-hidden)
 
 bench: $(READY)  ## measure speed and memory against what one would write by hand
 	$(SAY) 'Benchmarks: ratios measured side by side (ten minutes or so; ONLY=name for one)'
