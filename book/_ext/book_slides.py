@@ -161,9 +161,9 @@ def write(app, exception):
         return
     ours = [p for p in Path(__file__).parent.glob("*.py")]
     for part in parts():
-        target, pages = Path(app.outdir) / OUT / f"{part.key}.html", [Path(app.outdir) / f"{page}.html" for page in part.pages]
-        if not all(page.is_file() for page in pages):
+        if not all(page in app.env.all_docs for page in part.pages):
             continue                                                # make chapter builds a page alone
+        target, pages = Path(app.outdir) / OUT / f"{part.key}.html", [Path(app.outdir) / f"{page}.html" for page in part.pages]
         if not target.is_file() or target.stat().st_mtime < max(p.stat().st_mtime for p in [*pages, *ours]):
             target.parent.mkdir(exist_ok=True)
             target.write_text(deck(app, part), encoding="utf8")

@@ -1,4 +1,4 @@
-r"""Dropout in a residual network of many thin layers: depth averages the masks."""
+r"""Dropout in a residual network of many thin layers: depth averages the masks (Part VI, *Training random subnetworks*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Independent Subnet Training on several processes: each trains its own part of the neurons, then the parts are put together.
+r"""Independent Subnet Training on several processes, each with its own part of the neurons (Part VI, *Partitions and independent subnets*).
 
 Start it with torchrun, which makes the processes (here two, on this machine)::
 
@@ -43,10 +43,11 @@ class WorkerLost(RuntimeError):
 
 
 def floats_sent(width: int, dim: int, subnetworks: int, local_steps: int) -> tuple[float, float]:
-    r"""Numbers that one of S workers sends and receives in a round: independent subnets, and data parallel training.
+    r"""Numbers that cross the network in a round for each of S workers: independent subnets, and data parallel training.
 
-    A worker fetches its part and gives it back, :math:`2md/S`; a ring all-reduce of the gradient moves :math:`2(S-1)md/S` in *each* of the
-    :math:`\tau` steps. The second is :math:`(S-1)\tau` times the first.
+    A number counts once, not at its sender and again at its receiver. A worker fetches its part from a coordinator and gives it back,
+    :math:`2md/S`; in a ring all-reduce of the gradient it passes on :math:`2(S-1)md/S` in *each* of the :math:`\tau` steps. The second is
+    :math:`(S-1)\tau` times the first. :func:`train` has no coordinator: its P processes gather all parts, :math:`(P-1)md/P` numbers each.
 
     Args:
         width: number of neurons m.

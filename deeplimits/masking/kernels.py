@@ -1,4 +1,4 @@
-r"""The neural tangent kernel of the hidden layer, and the covariance of the outputs at the start."""
+r"""The neural tangent kernel of the hidden layer, and the covariance of the outputs at the start (Part VI, *Bias, rate and noise floor*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""The laws of the masks: independent coins, balanced partitions, independent labels."""
+r"""The laws of the masks: independent coins, balanced partitions, independent labels (Part VI, *Training random subnetworks*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""The linearized network: exact mean of the weights under random masks, and the ridge that dropout solves.
+r"""The linearized network: exact mean of the weights under random masks, and the ridge that dropout solves (Part VI, *Bias, rate and noise floor*).
 
 With the gates held, the output is linear in the weights, :math:`f = \sum_r J_r w_r` with :math:`J_r = \frac{a_r}{\sqrt m}\operatorname{diag}(g_r) X`.
 """

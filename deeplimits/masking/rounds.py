@@ -1,4 +1,4 @@
-r"""One round: S subnetworks take their local steps, and each neuron takes the mean of the changes made to it.
+r"""One round: S subnetworks take their local steps, and each neuron takes the mean of its changes (Part VI, *Training random subnetworks*).
 
 Five routes to the same numbers. ``shared``: one forward and one backward pass for all subnetworks (one local step only);
 ``gathered``: each subnetwork as a smaller dense network; ``einsum``: full copies with masks; ``vmap``: the gradient of a loss, mapped

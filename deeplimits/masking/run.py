@@ -1,4 +1,4 @@
-r"""Training by rounds: batched over seeds, recorded after every round, to be continued after an interruption."""
+r"""Training by rounds: batched over seeds, recorded after every round, continued after an interruption (Part VI, *Training random subnetworks*)."""
 
 from __future__ import annotations
 

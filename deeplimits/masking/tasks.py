@@ -1,4 +1,4 @@
-r"""Two regression problems: random points on the sphere, and the digits."""
+r"""Two regression problems: random points on the sphere, and the digits (Part VI, *Training under random masks*)."""
 
 from __future__ import annotations
 

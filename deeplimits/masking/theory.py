@@ -1,4 +1,4 @@
-r"""Rates, the stability bound and the noise floor, from the kernel at infinite width."""
+r"""Rates, the stability bound and the noise floor, from the kernel at infinite width (Part VI, *Bias, rate and noise floor*)."""
 
 from __future__ import annotations
 

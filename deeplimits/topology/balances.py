@@ -1,4 +1,4 @@
-r"""What gradient flow conserves: balances of two layers and of deep networks, and how many laws there are."""
+r"""Balances of two layers and of deep networks, and how many laws there are (Part V, *What gradient flow conserves*)."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def law_rank(hidden: int, dim_in: int, dim_out: int, bias: bool = False, linear:
     """
     r = _checks.integer("hidden", hidden)
     D, e = sizes(dim_in, dim_out, bias)
-    generator = torch.Generator(device="cpu").manual_seed(seed)
+    generator = torch.Generator(device="cpu").manual_seed(_checks.integer("seed", seed, minimum=0))
     point = torch.randn(r * (D + e), generator=generator, dtype=torch.float64, device="cpu")
 
     def laws(x: torch.Tensor) -> torch.Tensor:

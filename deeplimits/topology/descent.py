@@ -1,4 +1,4 @@
-r"""Small two-layer networks followed step by step: what each optimizer does to the balances."""
+r"""Small two-layer networks, step by step: what each optimizer does to the balances (Part V, *What gradient flow conserves*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Frozen signs in a reader's own ReLU network: what it cannot fit, and the rescaling that cures it."""
+r"""Frozen signs in your own ReLU network: what it cannot fit, and the cure (Part V, *How often, and the cure*)."""
 
 from __future__ import annotations
 
@@ -236,6 +236,7 @@ def diagnose(model: nn.Module, *, tolerance: float = 1e-6) -> Diagnosis:
         after Nurisso, Leroy and Vaccarino (2024); the criterion is derived in *The shape of what is reachable*.
 
     Example:
+        >>> from torch import nn
         >>> net = nn.Sequential(nn.Linear(2, 3, bias=False), nn.ReLU(), nn.Linear(3, 1))
         >>> with torch.no_grad():
         ...     net[0].weight.copy_(torch.tensor([[0.5, 0.3], [-0.1, 0.4], [0.2, 0.2]]))

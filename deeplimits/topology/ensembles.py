@@ -1,4 +1,4 @@
-r"""Ensembles of starts: twins that compute one function, success against the number of frozen signs, learning rates that jump."""
+r"""Ensembles of starts: twins, success against frozen signs, learning rates that jump (Part V, *Obstructed training*)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def random_starts(hidden: int, seeds: int, dim_in: int = 2, *, size: float = 0.5
         [0.25, 0.25, 0.25, 0.25]
     """
     m, n, d = _checks.integer("hidden", hidden), _checks.integer("seeds", seeds), _checks.integer("dim_in", dim_in)
-    generator = torch.Generator(device="cpu").manual_seed(seed * 1009 + m)
+    generator = torch.Generator(device="cpu").manual_seed(_checks.integer("seed", seed, minimum=0) * 1009 + m)
     direction = torch.randn(n, m, d, generator=generator, dtype=torch.float64, device="cpu")
     sign = torch.randint(0, 2, (n, m), generator=generator, device="cpu").double() * 2 - 1
     root = math.sqrt(_checks.positive("size", size) / math.sqrt(m))
@@ -293,7 +293,7 @@ def outcomes(runs: int = 60, *, balance: float = 0.5, lr: float = 0.1, steps: in
         >>> sorted(set(outcomes(8, steps=1500).end.values.tolist()) & {"fit", "spurious"})
         ['fit', 'spurious']
     """
-    generator = torch.Generator(device="cpu").manual_seed(seed)
+    generator = torch.Generator(device="cpu").manual_seed(_checks.integer("seed", seed, minimum=0))
     n = _checks.integer("runs", runs)
     angle = 2 * math.pi * torch.rand(n, 2, generator=generator, dtype=torch.float64, device="cpu")
     size = 0.2 + 0.8 * torch.rand(n, 2, generator=generator, dtype=torch.float64, device="cpu")

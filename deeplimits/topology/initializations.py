@@ -1,4 +1,4 @@
-r"""How often a neuron starts with a negative balance: closed forms for Gaussian schemes, the uniform default of torch, and Monte Carlo."""
+r"""How often a balance starts negative: Gaussian schemes, the default of torch, Monte Carlo (Part V, *How often, and the cure*)."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def initial_balances(
     """
     D, e = sizes(dim_in, dim_out, bias)
     m, count = _checks.integer("hidden", hidden), _checks.integer("samples", samples)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
     if isinstance(init, str) and init == "torch":
         w, a = rng.uniform(-1, 1, (count, D)) / math.sqrt(dim_in), rng.uniform(-1, 1, (count, e)) / math.sqrt(m)
     else:

@@ -1,4 +1,4 @@
-r"""The population loss of a shallow network on Gaussian inputs, its gradient, and the exact obstructed plateau."""
+r"""The population loss on Gaussian inputs, its gradient, and the exact obstructed plateau (Part V, *Obstructed training*)."""
 
 from __future__ import annotations
 

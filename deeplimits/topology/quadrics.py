@@ -1,4 +1,4 @@
-r"""The invariant set of gradient flow: a product of quadrics, its Betti numbers and its components."""
+r"""The invariant set: a product of quadrics, its Betti numbers and its components (Part V, *The shape of what is reachable*)."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def quadric_points(balance: float, dim_in: int, dim_out: int, samples: int, bias
     """
     shape = quadric(balance, dim_in, dim_out, bias)
     count, limit = _checks.integer("samples", samples), _checks.positive("reach", reach)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
     u, v = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (rng.normal(size=(count, n)) for n in (shape.dim_in, shape.dim_out)))
     shrinking = shape.dim_out if shape.balance > 0 else shape.dim_in if shape.balance < 0 else shape.dimension
     tau = limit * rng.random((count, 1)) ** (1 / shrinking)

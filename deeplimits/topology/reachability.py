@@ -1,4 +1,4 @@
-r"""Which functions a component of the invariant set can express: frozen signs against the signs of a target."""
+r"""Which functions a component can express: frozen signs against those of a target (Part V, *The shape of what is reachable*)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-r"""Moving a neuron along its rescaling orbit to a balance of choice, and building a network on a given component."""
+r"""Moving a neuron along its rescaling orbit, and building a network on a given component (Part V, *The shape of what is reachable*)."""
 
 from __future__ import annotations
 

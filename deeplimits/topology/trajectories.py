@@ -1,4 +1,4 @@
-r"""Training on the population loss: many starts and learning rates at once, each step the same few tensor operations."""
+r"""Training on the population loss: many starts and learning rates at once (Part V, *Obstructed training*)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def train_population(weight: torch.Tensor, output: torch.Tensor, teacher: Teache
     r"""Train shallow networks on the population loss, all runs of a batch at once, in float64.
 
     Gradient descent: :math:`w_k \leftarrow w_k - \eta a_k u_k`, :math:`a_k \leftarrow a_k - \eta\langle w_k, u_k\rangle` with
-    the vectors of :func:`forces`. No data, no noise: the same numbers on every machine.
+    the vectors of :func:`forces`. No data, no noise: the same numbers on every machine, up to rounding.
 
     Args:
         weight: incoming weights at the start, shape ``(m, d)`` or ``(runs, m, d)``. A neuron of zeros stays zero, so networks

@@ -122,7 +122,7 @@ def test_plateau_in_closed_form_and_by_many_neurons():
 
 
 @pytest.mark.statement("thm-obstructed-plateau")
-def test_the_two_numbers_of_the_proof():
+def test_the_numbers_of_the_proof():
     from scipy.integrate import quad
     from scipy.optimize import brentq
 
@@ -138,8 +138,17 @@ def test_the_two_numbers_of_the_proof():
     def excess(s, side):
         return quad(lambda r: density(r, side) * math.sin(s - r), 0, s, limit=400)[0]
 
+    # On both sides the density is negative, positive, negative; its zeros are those that the proof states.
+    grid = np.linspace(1e-3, math.pi - 1e-3, 3000)
+    for side, stated in ((1, (1.7606, 2.3607)), (-1, (0.7809, 1.3810))):
+        values = np.array([density(s, side) for s in grid])
+        at = np.flatnonzero(np.diff(np.sign(values)))
+        assert values[0] < 0 and len(at) == 2
+        assert [brentq(density, grid[i], grid[i + 1], args=(side,)) for i in at] == pytest.approx(stated, abs=6e-5)
     # To the right the quotient D / sin only falls; to the left it has one inner maximum, below zero.
     assert max(rising(s, 1) for s in np.linspace(0.05, math.pi - 0.01, 80)) < 0
+    assert rising(2.3607, 1) == pytest.approx(-0.248, abs=6e-4)
+    assert brentq(rising, 1.0, 1.4, args=(-1,)) == pytest.approx(1.2027, abs=6e-5)
     top = brentq(rising, 1.4, 2.5, args=(-1,))
     assert top == pytest.approx(1.5553, abs=1e-4) and excess(top, -1) == pytest.approx(-0.0540, abs=1e-4)
 
