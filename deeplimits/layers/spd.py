@@ -186,8 +186,8 @@ class _Spectral(Layer):
 class MatrixPower(_Spectral):
     r"""The power :math:`A \mapsto A^r`, with its eigenvectors kept.
 
-    For :math:`|r| \le 1` it multiplies the affine-invariant and Thompson distances by at most :math:`|r|`, and the
-    log-Euclidean distance by exactly :math:`|r|`.
+    For :math:`|r| \le 1` it multiplies the affine-invariant, Thompson and Hilbert distances by at most :math:`|r|`, and
+    the log-Euclidean distance by exactly :math:`|r|`.
 
     Args:
         width: size n of the matrices.
