@@ -9,12 +9,13 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 OPENING, CLOSING = re.compile(r"[(\[“]+$"), re.compile(r"^[.,;:?!)\]”’]+")
 
 
-def taken(node: nodes.Node | None, pattern: re.Pattern[str]) -> str:
+def taken(around: nodes.Element, place: int, pattern: re.Pattern[str]) -> str:
     """The punctuation that ends or begins a neighbouring text, taken out of it."""
-    found = pattern.search(node) if isinstance(node, nodes.Text) else None
+    text = around[place] if 0 <= place < len(around) else None
+    found = pattern.search(text) if isinstance(text, nodes.Text) else None
     if not found:
         return ""
-    node.parent.replace(node, nodes.Text(node[:found.start()] + node[found.end():]))
+    around[place] = nodes.Text(text[:found.start()] + text[found.end():])      # by its place: an equal text may stand before it
     return found[0]
 
 
@@ -27,8 +28,7 @@ class Tie(SphinxPostTransform):
             around, place = formula.parent, formula.parent.index(formula)
             if isinstance(around, nodes.literal):
                 continue
-            before = taken(around[place - 1], OPENING) if place else ""
-            after = taken(around[place + 1], CLOSING) if place + 1 < len(around) else ""
+            before, after = taken(around, place - 1, OPENING), taken(around, place + 1, CLOSING)
             if before or after:
                 tied = nodes.inline(classes=["tied"])
                 around[place] = tied
