@@ -209,3 +209,22 @@ def test_times_are_counted(extensions: Any) -> None:
     assert book_times.summary({"a": 15.04, "b": 15.06}, 15) == (
         "In this build 1 of 2 pages keeps the aim of 15 seconds; the slowest took 15.1 seconds, all of them together 0.5 minutes.")
     assert "all 2 pages keep" in book_times.summary({"a": 1.0, "b": 2.0}, 15)
+
+
+# --- formulas and their punctuation ----------------------------------------------------------------
+
+
+def test_punctuation_is_tied_to_its_own_formula(extensions: Any) -> None:
+    """Equal pieces of text in one paragraph: each formula takes the mark beside it, and every mark stays once."""
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    document = new_document("page")
+    paragraph = nodes.paragraph()
+    paragraph += [nodes.Text("As "), nodes.emphasis("", "one"), nodes.Text(", "), nodes.emphasis("", "two"), nodes.Text(", ("),
+                  nodes.math("", "a"), nodes.Text(", "), nodes.math("", "b"), nodes.Text("), "), nodes.math("", "c"), nodes.Text(".")]
+    document += paragraph
+    tie = extensions("book_ties").Tie(document)
+    tie.run()
+    assert paragraph.astext() == "As one, two, (a, b), c."
+    assert [t.astext() for t in paragraph.findall(nodes.inline)] == ["(a,", "b),", "c."]
