@@ -23,6 +23,11 @@ addEventListener("DOMContentLoaded", () => {
     found.querySelectorAll("article .math").forEach((e) => e.replaceWith("…"));
     return ((anchor && text?.querySelector(anchor)) || text)?.textContent.replace(/\s+/g, " ") ?? "";
   };
+  // What goes on to the right fades there.
+  const fade = (box, scrolls) => {
+    box.onscroll = () => box.classList.toggle("dl-more", scrolls && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+    box.onscroll();
+  };
   // What scrolls must be reachable by keyboard; the theme looks at code only, and only some time after a change of width.
   const reach = () => {
     // A formula within a line that is longer than the line scrolls by itself.
@@ -33,9 +38,9 @@ addEventListener("DOMContentLoaded", () => {
     const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth);      // read all, then write: one layout, not one a box
     boxes.forEach((box, k) => {
       if (scrolls[k] !== (box.tabIndex === 0)) scrolls[k] ? box.setAttribute("tabindex", "0") : box.removeAttribute("tabindex");
-      box.onscroll = () => box.classList.toggle("dl-more", scrolls[k] && box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
-      box.onscroll();
+      fade(box, scrolls[k]);
     });
+    formulas.forEach((f, k) => fade(f, wide[k]));                               // MathJax has made them reachable
   };
   window.MathJax?.startup?.promise ? MathJax.startup.promise.then(reach) : addEventListener("load", reach);
   // The sidebar slides after a change of width: look again when the text has its final width, and after the theme has looked.

@@ -9,8 +9,8 @@ from html import escape
 
 import numpy as np
 
-#: A letter with an index, as plain text writes it: σ_w.
-INDEXED = re.compile(r"(?<!\w)([^\W\d_])_([^\W_]+)")
+#: A letter with an index, as plain text writes it: σ_w, σ_w,c.
+INDEXED = re.compile(r"(?<!\w)([^\W\d_])_([A-Za-z0-9α-ω]+(?:,[A-Za-z0-9]+(?!\w))*)")
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -128,8 +128,8 @@ def html(text: str) -> str:
     """Plain text for the page, σ_w as a letter with its index; the script writes changing texts in the same way.
 
     Example:
-        >>> html("σ_w < 2, weight_std")
-        'σ<sub>w</sub> &lt; 2, weight_std'
+        >>> html("σ_w² < 2, weight_std, σ_w,c")
+        'σ<sub>w</sub>² &lt; 2, weight_std, σ<sub>w,c</sub>'
     """
     return INDEXED.sub(r"\1<sub>\2</sub>", escape(text))
 

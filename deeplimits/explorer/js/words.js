@@ -23,7 +23,7 @@ export const meaning = ({ low, high, log }, count, steps) => {
 
 // A changing text of the page, σ_w as a letter with its index.
 export const write = (element, text) => {
-  const parts = text.split(/(?<![\p{L}\d_])(\p{L})_([\p{L}\d]+)/u).map((part, k) => {
+  const parts = text.split(/(?<![\p{L}\d_])(\p{L})_([A-Za-z0-9α-ω]+(?:,[A-Za-z0-9]+(?!\w))*)/u).map((part, k) => {
     if (k % 3 < 2) return part;
     return Object.assign(document.createElement("sub"), { textContent: part });
   });
