@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import torch
 
 
@@ -57,6 +58,19 @@ def choice(name: str, value: Any, options: Iterable[str]) -> str:
     return value
 
 
+def reals(name: str, x: Any) -> np.ndarray:
+    """An array of real numbers, infinities included, NaN and None not."""
+    try:
+        if np.iscomplexobj(x):  # numpy would drop the imaginary parts
+            raise TypeError
+        values = np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a real number or an array of them; got {x!r}") from None
+    if np.isnan(values).any():
+        raise ValueError(f"{name} must be a real number or an array of them, without NaN; got {x!r}")
+    return values
+
+
 def floating(name: str, x: Any) -> torch.Tensor:
     """A tensor of float32 or float64."""
     if not isinstance(x, torch.Tensor):
@@ -75,6 +89,8 @@ def finite(name: str, x: Any) -> torch.Tensor:
 
 def last_dimension(name: str, x: torch.Tensor, size: int) -> torch.Tensor:
     """A tensor whose last dimension is ``size``."""
+    if not isinstance(x, torch.Tensor):
+        raise TypeError(f"{name} must be a torch tensor (torch.as_tensor makes one); got {type(x).__name__}")
     if x.ndim == 0 or x.shape[-1] != size:
         raise ValueError(f"{name} must have last dimension {size}; got shape {tuple(x.shape)}")
     return x

@@ -17,7 +17,8 @@ from deeplimits import _checks
 
 Tensor = torch.Tensor
 
-#: Names that :func:`get` knows; ``"linear"`` is another name of ``"identity"``.
+#: The names that :func:`get` knows, which are relu, leaky_relu, abs, tanh, erf, sin, hardtanh, identity and softplus;
+#: ``"linear"`` is another name of ``"identity"``.
 NAMES = ("relu", "leaky_relu", "abs", "tanh", "erf", "sin", "hardtanh", "identity", "softplus")
 ALIASES = {"linear": "identity"}
 

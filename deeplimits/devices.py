@@ -31,15 +31,20 @@ def set_default_device(device: Any = None) -> None:
         ...     set_default_device("cuda")
     """
     global _default
+    _default = None if device is None else _found(device)
+
+
+def _found(device: Any) -> torch.device:
+    """A device of this machine, with its number."""
     try:
-        _default = None if device is None else torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, TypeError) as error:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
         raise ValueError(f"device {device!r} cannot be used here; pass None for the CPU ({str(error).splitlines()[0]})") from error
 
 
 def place(device: Any, x0: torch.Tensor | None = None) -> torch.device:
     """Where a run computes: on the device it names, or where its inputs are, or, if these are on the CPU, on the default."""
     if device is not None:
-        return torch.device(device)
+        return _found(device)
     home = torch.device("cpu") if x0 is None else x0.device
     return home if _default is None or home.type != "cpu" else _default

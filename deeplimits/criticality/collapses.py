@@ -68,7 +68,8 @@ def collapse(family: Any, x: Scale, y: Scale, *, depth_power: float = 0.0, windo
         A :class:`Collapse`.
 
     Raises:
-        ValueError: fewer than two members, a factor that is not positive, too few networks, or a window in which fewer than two members have
+        ValueError: fewer than two members, a factor that is not positive, too few networks, a ``depth_power`` that is not finite, a window
+            that is no pair, or one in which fewer than two members have
             two points, or none overlap.
 
     Source:
@@ -85,7 +86,7 @@ def collapse(family: Any, x: Scale, y: Scale, *, depth_power: float = 0.0, windo
     """
     names, members = members_of(family)
     tracks = [read(name, member, statistic, bootstrap, seed + k) for k, (name, member) in enumerate(zip(names, members, strict=True))]
-    return scaled(names, tracks, factors("x", x, names), factors("y", y, names), depth_power, window, reference,
+    return scaled(names, tracks, factors("x", x, names), factors("y", y, names), _checks.number("depth_power", depth_power), window, reference,
                   _checks.nonnegative("tolerance", tolerance))
 
 
@@ -159,10 +160,13 @@ def scaled(names: Sequence[Any], tracks: Sequence[Track], x: np.ndarray, y: np.n
 
 def check_window(window: Any) -> tuple[float, float]:
     """Two limits, 0 <= low < high."""
-    low, high = window
+    try:
+        low, high = map(float, window)
+    except (TypeError, ValueError):
+        low = high = math.nan  # fails below
     if not 0 <= low < high:
         raise ValueError(f"window must be a pair (low, high) with 0 <= low < high; got {window!r}")
-    return float(low), float(high)
+    return low, high
 
 
 def demand_points(names: Sequence[Any], sizes: Sequence[int], window: tuple[float, float], spans: Sequence[tuple[float, float] | None]) -> None:

@@ -26,6 +26,9 @@ def universal_curve(x: Any) -> float | np.ndarray:
     Returns:
         G(X): a float for a number, an array for an array.
 
+    Raises:
+        TypeError, ValueError: an ``x`` that is no real number.
+
     Source:
         Solution of the logistic equation; derived here.
 
@@ -33,7 +36,7 @@ def universal_curve(x: Any) -> float | np.ndarray:
         >>> [round(universal_curve(x), 5) for x in (-2, 0, 2)]
         [0.31304, 1.0, 2.31304]
     """
-    values = np.asarray(x, dtype=float)
+    values = _checks.reals("x", x)
     size = np.abs(values)
     with np.errstate(invalid="ignore", over="ignore"):  # exp(-inf) = 0 is meant; 0/0 and inf - inf are replaced
         fall = np.where(size > 0, size / -np.expm1(-size), 1.0)  # G(|X|)
@@ -53,6 +56,9 @@ def kinked_curve(x: Any) -> float | np.ndarray:
     Returns:
         A float for a number, an array for an array.
 
+    Raises:
+        TypeError, ValueError: an ``x`` that is no real number.
+
     Source:
         Derived here: the root of :math:`\rho` obeys the logistic equation.
 
@@ -60,7 +66,7 @@ def kinked_curve(x: Any) -> float | np.ndarray:
         >>> kinked_curve(0.0), round(kinked_curve(4.0), 4)
         (4.0, 21.4005)
     """
-    half = universal_curve(np.asarray(x, dtype=float) / 2)
+    half = universal_curve(_checks.reals("x", x) / 2)
     return _shape(4 * np.square(half), x)
 
 
@@ -70,7 +76,7 @@ def logistic(depth: Any, tau: float, curvature: float, rho0: float, power: float
     .. math:: \rho_l = \Big[\frac{e^{-\kappa\tau l}}{\rho_0^{\kappa}} + \frac{b\,(1-e^{-\kappa\tau l})}{\tau}\Big]^{-1/\kappa}, \qquad \kappa = p - 1 .
 
     Args:
-        depth: depths l, zero or positive, any shape.
+        depth: depths l, zero, positive or infinite, any shape.
         tau: :math:`\tau`, of either sign or zero.
         curvature: b > 0.
         rho0: :math:`\rho_0 > 0`; infinity for the universal curve.
@@ -80,7 +86,8 @@ def logistic(depth: Any, tau: float, curvature: float, rho0: float, power: float
         A float for a number, an array for an array.
 
     Raises:
-        ValueError: a negative depth, a curvature or start that is not positive, a power of one or less.
+        TypeError: a depth that is no real number.
+        ValueError: a depth that is negative or NaN, a curvature or start that is not positive, a power of one or less.
 
     Source:
         Bernoulli's equation.
@@ -89,7 +96,7 @@ def logistic(depth: Any, tau: float, curvature: float, rho0: float, power: float
         >>> round(logistic(100.0, 0.02, 0.25, 0.5), 6), round(logistic(100.0, 0.0, 0.25, 0.5), 6)
         (0.090261, 0.037037)
     """
-    l = np.asarray(depth, dtype=float)
+    l = _checks.reals("depth", depth)
     if (l < 0).any():
         raise ValueError(f"depth must be zero or positive; got {depth!r}")
     tau, b = _checks.number("tau", tau), _checks.positive("curvature", curvature)
@@ -97,11 +104,13 @@ def logistic(depth: Any, tau: float, curvature: float, rho0: float, power: float
     kappa = _checks.number("power", power) - 1
     if kappa <= 0:
         raise ValueError(f"power must be above 1; got {power!r}")
-    x = kappa * tau * l
+    with np.errstate(invalid="ignore", over="ignore"):
+        far = ~np.isfinite(kappa * tau * l)  # infinite depths, and those as good as infinite: there the limit
+    x = np.where(far, 0.0, kappa * tau * np.where(far, 0.0, l))
     # rho^-kappa = e^-x rho0^-kappa + b kappa l / G(x), and 1/G(x) = e^-x / G(-x): no overflow on either side.
     with np.errstate(divide="ignore", over="ignore"):
         up, down = universal_curve(np.abs(x)), np.exp(-np.abs(x))
         grown = start**kappa * down + b * kappa * l / up            # x >= 0
         fallen = start**kappa + b * kappa * l / up                  # x < 0, times e^-|x|
         value = np.where(x >= 0, grown ** (-1 / kappa), (down / fallen) ** (1 / kappa))
-    return _shape(value, depth)
+    return _shape(np.where(far, (max(tau, 0.0) / b) ** (1 / kappa), value), depth)

@@ -68,7 +68,8 @@ def derivative(activation: Unit, order: int, h: Array) -> Array:
         Array of the shape of ``h``.
 
     Raises:
-        ValueError: an activation with a kink, or an order above 3.
+        TypeError: an ``h`` that is no real number.
+        ValueError: an activation with a kink, an order above 3, or NaN.
 
     Example:
         >>> derivative("tanh", 3, np.array([0.0])).tolist()
@@ -79,7 +80,7 @@ def derivative(activation: Unit, order: int, h: Array) -> Array:
         raise ValueError(f"activation must be smooth, one of {', '.join(map(repr, _DERIVATIVES))}; got {unit.name!r}")
     if _checks.integer("order", order, minimum=0) > 3:
         raise ValueError(f"order must be 0, 1, 2 or 3; got {order!r}")
-    return _DERIVATIVES[unit.name](order, np.asarray(h, dtype=float))
+    return _DERIVATIVES[unit.name](order, _checks.reals("h", h))
 
 
 @dataclass(frozen=True)

@@ -49,18 +49,20 @@ class GammaLaw:
         return self.shape / self.rate**2
 
     def quantile(self, level: Any) -> float | np.ndarray:
-        """The value below which a share ``level`` of the networks lies."""
+        """The value below which a share ``level`` of the networks lies; a level outside [0, 1] is a ValueError."""
         from scipy.special import gammaincinv
 
-        value = gammaincinv(self.shape, np.asarray(level, dtype=float)) / self.rate
+        levels = _checks.reals("level", level)
+        if not ((levels >= 0) & (levels <= 1)).all():
+            raise ValueError(f"level must lie between 0 and 1; got {level!r}")
+        value = gammaincinv(self.shape, levels) / self.rate
         return float(value) if np.ndim(level) == 0 else value
 
     def density(self, y: Any) -> float | np.ndarray:
-        """The density at positive y."""
-        from scipy.special import gammaln
+        """The density at y, which is 0 below 0."""
+        from scipy.stats import gamma
 
-        x = self.rate * np.asarray(y, dtype=float)
-        value = self.rate * np.exp((self.shape - 1) * np.log(x) - x - gammaln(self.shape))
+        value = gamma.pdf(np.minimum(_checks.reals("y", y), 1e300), self.shape, scale=1 / self.rate)  # at infinity scipy's is NaN
         return float(value) if np.ndim(y) == 0 else value
 
 
@@ -115,13 +117,14 @@ def mean_activity(theta: float, times: Any, order: int = 1) -> float | np.ndarra
 
     Args:
         theta: :math:`\theta`, of either sign.
-        times: :math:`t > 0`, any shape.
+        times: :math:`t > 0`, any shape; infinity gives the moments of :func:`stationary_law`, or 0 for :math:`\theta \le 0`.
         order: 1 or 2.
 
     Returns:
         A float for a number, an array for an array.
 
     Raises:
+        TypeError: a time that is no real number.
         ValueError: a time that is not positive, or an order other than 1 and 2.
 
     Source:
@@ -132,7 +135,7 @@ def mean_activity(theta: float, times: Any, order: int = 1) -> float | np.ndarra
         >>> [round(mean_activity(0.0, t), 3) for t in (0.1, 1.0, 4.25)], round(mean_activity(1.5, 50.0), 6)
         ([10.083, 1.08, 0.306], 1.5)
     """
-    t = np.asarray(times, dtype=float)
+    t = _checks.reals("times", times)
     if not (t > 0).all():
         raise ValueError(f"times must be positive; got {times!r}")
     if _checks.integer("order", order) > 2:
@@ -140,6 +143,8 @@ def mean_activity(theta: float, times: Any, order: int = 1) -> float | np.ndarra
     theta = _checks.number("theta", theta)
 
     def moment(time: float) -> float:
+        if time == math.inf:  # the stationary law
+            return max(theta, 0.0) * (1.0 if order == 1 else theta + 0.5)
         total = math.exp(-0.5 * theta**2 * time) * _spectral(theta, time, order)
         size = abs(theta)
         for n in range(0 if theta > 0 else 1, math.ceil(size)):
@@ -149,6 +154,13 @@ def mean_activity(theta: float, times: Any, order: int = 1) -> float | np.ndarra
 
     value = np.vectorize(moment, otypes=[float])(t)
     return float(value) if t.ndim == 0 else value
+
+
+def _increasing(name: str, values: Any) -> np.ndarray:
+    grid = _checks.reals(name, values)
+    if grid.ndim != 1 or grid.size == 0 or grid[0] <= 0 or (np.diff(grid) <= 0).any() or grid[-1] == math.inf:
+        raise ValueError(f"{name} must be positive and increasing, and finite; got {values!r}")
+    return grid
 
 
 def _grid(times: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
@@ -184,7 +196,7 @@ def activity_paths(theta: float, times: Sequence[float] | np.ndarray, samples: i
         Array of shape ``(samples, len(times))``.
 
     Raises:
-        ValueError: times that do not increase from above zero, a start or step that is not positive, an unknown method.
+        ValueError: times that do not increase from above zero or are not finite, a start or step that is not positive, an unknown method.
 
     Source:
         The exponential functional of Brownian motion: Dufresne (1990), Yor (1992).
@@ -194,9 +206,7 @@ def activity_paths(theta: float, times: Sequence[float] | np.ndarray, samples: i
         >>> bool(abs(y.mean() - mean_activity(0.0, 1.0)) < 4 * y.std() / 20_000**0.5)
         True
     """
-    theta, grid = _checks.number("theta", theta), np.asarray(times, dtype=float)
-    if grid.ndim != 1 or grid.size == 0 or grid[0] <= 0 or (np.diff(grid) <= 0).any():
-        raise ValueError(f"times must be positive and increasing; got {times!r}")
+    theta, grid = _checks.number("theta", theta), _increasing("times", times)
     samples = _checks.integer("samples", samples)
     inverse = 0.0 if start == math.inf else 1 / _checks.positive("start", start)
     lengths, counts = _grid(grid, _checks.positive("step", step))
@@ -255,12 +265,16 @@ class FiniteWidth:
 
     def mean_rho(self, depths: Any) -> float | np.ndarray:
         r"""The mean of :math:`\rho` over networks at depths l > 0, from a start far from zero."""
-        times = np.asarray(depths, dtype=float) / self.depth_unit
+        times = _checks.reals("depths", depths) / self.depth_unit
+        if not (times > 0).all():
+            raise ValueError(f"depths must be positive; got {depths!r}")
         return self.rho_unit * mean_activity(self.theta, times, round(1 / self.kappa))
 
     def rho_paths(self, depths: Any, samples: int = 1000, *, rho0: float = math.inf, seed: int = 0) -> np.ndarray:
         r"""Simulated :math:`\rho` at increasing depths, shape ``(samples, len(depths))``; ``rho0`` is the start."""
-        times = np.asarray(depths, dtype=float) / self.depth_unit
+        times = _increasing("depths", depths) / self.depth_unit
+        if rho0 != math.inf:
+            _checks.positive("rho0", rho0)
         start = (rho0 / self.rho_unit) ** self.kappa
         return self.rho_unit * activity_paths(self.theta, times, samples, start=start, seed=seed) ** (1 / self.kappa)
 

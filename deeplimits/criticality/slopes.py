@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deeplimits import _checks
+from deeplimits.criticality.collapses import check_window
 from deeplimits.criticality.summaries import Track, track
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def effective_exponent(ds: Any, statistic: str | Sequence[str] = "mean", ratio: 
         ``replicates`` (replicate, depth) where there are networks.
 
     Raises:
-        ValueError: too few networks for a bootstrap, a window without depths, or a run that is not ``ratio`` times as deep as it
+        ValueError: too few networks for a bootstrap, a window that is no pair or holds no depths, or a run that is not ``ratio`` times as deep as it
             starts.
 
     Source:
@@ -72,7 +73,8 @@ def _slopes(curve: Track, ratio: float, window: tuple[float, float] | None) -> x
         span = f"{curve.depth[0]:g} to {curve.depth[-1]:g}" if curve.depth.size else "none that is positive"
         raise ValueError(f"ratio must fit between the recorded depths ({span}); got {ratio:g}: run deeper or choose a smaller ratio")
     if window is not None:
-        inside = near[(near >= window[0]) & (near <= window[1])]
+        low, high = check_window(window)
+        inside = near[(near >= low) & (near <= high)]
         if inside.size == 0:
             raise ValueError(f"window must hold a depth l with both l and {ratio:g} l recorded; these go from {near[0]:g} to {near[-1]:g}, got {window!r}")
         near = inside

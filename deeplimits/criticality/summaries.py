@@ -123,7 +123,7 @@ def _resampled(depth: np.ndarray, values: np.ndarray, statistic: str, bootstrap:
     if count < FEWEST_NETWORKS:
         raise ValueError(f"samples: a bootstrap over networks needs at least {FEWEST_NETWORKS} of them; got {count}. Depths of one network "
                          "are no substitute, since they are strongly correlated: simulate more networks")
-    generator, bootstrap = np.random.default_rng(seed), _checks.integer("bootstrap", bootstrap, minimum=20)
+    generator, bootstrap = np.random.default_rng(_checks.integer("seed", seed, minimum=0)), _checks.integer("bootstrap", bootstrap, minimum=20)
     if statistic == "median":
         size = max(1, BATCH // values.size)
         rows = [np.median(values[generator.integers(count, size=(min(size, bootstrap - k), count))], axis=1) for k in range(0, bootstrap, size)]

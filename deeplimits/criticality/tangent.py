@@ -36,7 +36,7 @@ def input_pair(layer: Dense, rho: float = 1.0, variance: float | None = None, *,
         ValueError: a variance not above that of the biases, or a :math:`\rho` that no pair of inputs has.
 
     Example:
-        >>> from deeplimits import simulate
+        >>> from deeplimits import Dense, simulate
         >>> layer = Dense(50, "tanh", 1.4, 0.3)
         >>> ds = simulate(layer, input_pair(layer, 0.25), 1, ["rho", "variance"], samples=2)
         >>> round(float(ds.rho[0, 0, 1]), 12)
@@ -95,9 +95,11 @@ def tangent_exponent(layer: Dense, depth: int = 200, samples: int = 100, seed: i
 
     Raises:
         TypeError: a layer that is not :class:`deeplimits.Dense`.
-        ValueError: fewer than two samples; a fixed variance that is zero or infinite.
+        ValueError: fewer than two samples; a fixed variance that is zero or infinite; a network that loses the difference altogether, as
+            narrow ReLU layers do.
 
     Example:
+        >>> from deeplimits import Dense
         >>> found = tangent_exponent(Dense(50, "tanh", 1.2, 0.3), depth=50, samples=50)
         >>> -0.2 < found.value < -0.1
         True
@@ -106,7 +108,12 @@ def tangent_exponent(layer: Dense, depth: int = 200, samples: int = 100, seed: i
     x0 = input_pair(layer, log_rho=-690.0)
     burn_in = _checks.integer("burn_in", burn_in, minimum=0)
     ds = simulate(layer, x0, depth + burn_in, ["log_rho"], record=[burn_in, burn_in + depth], samples=samples, seed=seed, progress=False)
-    growth = torch.from_numpy(ds.log_rho.values[:, 1, 1] - ds.log_rho.values[:, 0, 1])
+    before, after = torch.from_numpy(ds.log_rho.values[:, :, 1]).unbind(1)
+    growth = after - before
+    if not growth.isfinite().all():
+        raise ValueError(f"layer must keep small differences above zero; in {int((~growth.isfinite()).sum())} of {samples} networks one is lost, since "
+                         f"all units that tell the inputs apart lie on a flat piece of {layer.activation.name!r}: widen the layer (width {layer.width}), "
+                         "or take an activation without one")
     mean, spread = float(growth.mean()) / depth, float(growth.var()) / depth
     fourth = float(((growth - growth.mean()) ** 4).mean()) / depth**2
     return TangentExponent(mean, math.sqrt(spread / depth / samples), spread, math.sqrt(max(fourth - spread**2, 0.0) / samples))

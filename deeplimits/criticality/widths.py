@@ -87,7 +87,8 @@ def finite_size_collapse(family: Any, *, window: tuple[float, float] = (0.1, 1.0
         A :class:`FiniteSizeCollapse`.
 
     Raises:
-        ValueError: too few networks for a bootstrap, curves without networks, a window without points, or one that leaves Z undetermined.
+        TypeError: a width or ``smallest`` that is no number.
+        ValueError: too few networks for a bootstrap, curves without networks, a window that is no pair or has no points, or one that leaves Z undetermined.
 
     Source:
         Melchert (2009) for the procedure; the linear elimination of A is ours.
@@ -108,7 +109,9 @@ def finite_size_collapse(family: Any, *, window: tuple[float, float] = (0.1, 1.0
     _checks.choice("measure", measure, MEASURES)
     degree = _checks.integer("degree", degree, minimum=1)
     names, members = members_of(family)
-    kept = [(_checks.integer("width", n), m) for n, m in zip(names, members, strict=True) if n >= smallest]
+    smallest = _checks.number("smallest", smallest)
+    sized = [(_checks.integer("width", n), m) for n, m in zip(names, members, strict=True)]
+    kept = [(n, m) for n, m in sized if n >= smallest]
     if len(kept) < 2:
         raise ValueError(f"smallest must leave at least two of the widths {names}; got {smallest!r}")
     widths = tuple(n for n, _ in kept)

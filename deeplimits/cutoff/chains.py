@@ -57,7 +57,8 @@ def relu_death_depth(width: int, level: float = 0.5) -> float:
     _checks.integer("width", width)
     if not 0 < _checks.number("level", level) < 1:
         raise ValueError(f"level must lie strictly between 0 and 1; got {level!r}")
-    return math.log(level) / math.log1p(-(2.0**-width))
+    dies = math.ldexp(1.0, -width)  # zero where it underflows
+    return math.log(level) / math.log1p(-dies) if dies else math.inf
 
 
 def limit_profile(distance: str, c: float | np.ndarray) -> float | np.ndarray:
@@ -66,12 +67,16 @@ def limit_profile(distance: str, c: float | np.ndarray) -> float | np.ndarray:
     Total variation :math:`2\Phi(e^{-c}/2) - 1`; Kullback-Leibler, both ways, :math:`\tfrac12 e^{-2c}`;
     Wasserstein :math:`e^{-c}`. The last three are unbounded as c decreases.
 
+    Raises:
+        TypeError: a ``c`` that is no real number.
+        ValueError: an unknown distance, or NaN.
+
     Example:
         >>> round(limit_profile("total_variation", 0.0), 6)
         0.382925
     """
     _checks.choice("distance", distance, DISTANCES)
-    c = np.asarray(c, dtype=float)
+    c = _checks.reals("c", c)
     if distance == "total_variation":
         result = special.erf(np.exp(-c) / math.sqrt(8))
     else:
@@ -94,7 +99,7 @@ def annealed_limit(rho: float, depth: float | np.ndarray) -> float | np.ndarray:
         square = -np.expm1(4 * depth * math.log(rho))
         t = np.sqrt(-np.log(square) * square / (1 - square))
         value = 2 * (special.ndtr(t / np.sqrt(square)) - special.ndtr(t))
-    result = np.where(depth == 0, 1.0, np.where(square == 1, 0.0, value))
+    result = np.where(square == 0, 1.0, np.where(square == 1, 0.0, value))
     return float(result) if result.ndim == 0 else result
 
 
@@ -260,21 +265,23 @@ class LinearGaussianChain:
 
     def _annealed(self, depth: float) -> float:
         s, v = float(self._s(depth)), float(self._v(depth))
-        if v == 0:
-            return 1.0
         n = self.width
+        if v < 1e-17 * n:  # its own spread is lost in rounding; one minus the distance is below 1e-7 here, of the order that the limit has
+            return float(annealed_limit(self.rho, depth))
+        scale, own = math.sqrt(2 * n), math.sqrt(2 * n * v * v + 4 * n * s * v)  # spreads at equilibrium and of the chain
 
         def difference(y: float | np.ndarray) -> float | np.ndarray:
-            return stats.ncx2.cdf(np.asarray(y) / v, n, n * s / v) - stats.chi2.cdf(y, n)
+            # Beyond this noncentrality scipy's law fails, and the normal one is within 1e-5 of it.
+            moved = special.ndtr((y - n) / own) if n * s > 1e10 * v else stats.ncx2.cdf(np.asarray(y) / v, n, n * s / v)
+            return moved - stats.chi2.cdf(y, n)
 
-        scale = math.sqrt(2 * n)
-        grid = np.linspace(max(n - 9 * scale, 0.0), n + 12 * scale, 121)
+        grid = np.maximum(np.union1d(*(n + size * np.linspace(-9, 12, 121) for size in (scale, own))), 0.0)
         curve = difference(grid)
         ends = []
         for sign in (1, -1):
             k = int(np.argmax(sign * curve))
             bounds = (grid[max(k - 1, 0)], grid[min(k + 1, grid.size - 1)])
-            best = optimize.minimize_scalar(lambda y, sign=sign: -sign * difference(y), bounds=bounds, method="bounded")
+            best = optimize.minimize_scalar(lambda y, sign=sign: -sign * difference(y), bounds=bounds, method="bounded", options={"xatol": 1e-5 * min(own, 1.0)})
             ends.append(max(-float(best.fun), float(sign * curve[k]), 0.0))
         return sum(ends)
 

@@ -50,8 +50,8 @@ def _log_levels(threshold: Any, log_threshold: Any) -> tuple[np.ndarray, np.ndar
         raise ValueError(f"give exactly one of threshold and log_threshold; got {threshold!r} and {log_threshold!r}")
     name, given = ("threshold", threshold) if log_threshold is None else ("log_threshold", log_threshold)
     single = np.ndim(given) == 0
-    values = np.atleast_1d(np.asarray(given, dtype=float))
-    if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
+    values = np.array([_checks.number(name, v) for v in np.atleast_1d(given)])
+    if values.size == 0:
         raise ValueError(f"{name} must be a finite number or a non-empty list of them; got {given!r}")
     if name == "log_threshold":
         return values, values, name, single
@@ -61,6 +61,10 @@ def _log_levels(threshold: Any, log_threshold: Any) -> tuple[np.ndarray, np.ndar
 
 def _observable(ds: xr.Dataset, variable: str) -> xr.DataArray:
     """The observable with dimensions (sample, depth, ...), without its trivial reference input."""
+    import xarray as xr
+
+    if not isinstance(ds, xr.Dataset):
+        raise TypeError(f"ds must be a Dataset, such as the result of simulate; got {type(ds).__name__}")
     if variable not in ds:
         raise ValueError(f"variable must be one of {', '.join(map(repr, ds.data_vars))}; got {variable!r}")
     data = ds[variable]
@@ -80,13 +84,13 @@ def _observable(ds: xr.Dataset, variable: str) -> xr.DataArray:
     return data
 
 
-def _check_start(indicator: xr.DataArray, variable: str, given: Any) -> None:
+def _check_start(indicator: xr.DataArray, variable: str, name: str, given: Any) -> None:
     if indicator.sizes["depth"] and float(indicator.depth[0]) == 0:
         first = indicator.isel(depth=0)
         if not bool(first.any([d for d in first.dims if not str(d).endswith("threshold")]).all()):
             raise ValueError(
-                f"threshold must lie below the starting value of {variable} in some network; got {given!r}, "
-                "which no network exceeds at depth 0: choose a smaller threshold"
+                f"{name} must lie below the starting value of {variable} in some network; got {given!r}, "
+                "which no network exceeds at depth 0: choose a smaller one"
             )
 
 
@@ -112,6 +116,7 @@ def survival(
         ``indicator`` over (sample, depth, ...), which the bootstrap of :func:`locate` resamples.
 
     Raises:
+        TypeError: no Dataset, or a threshold that is no number.
         ValueError: unknown variable, NaN, a threshold that is not positive for a log observable, or one that no
             network exceeds at depth 0 (if depth 0 was recorded).
 
@@ -146,7 +151,7 @@ def survival(
         if name == "log_threshold":
             level = level.rename(threshold="log_threshold")
         indicator = (data > level).transpose("sample", "depth", level.dims[0], ...)
-        _check_start(indicator, variable, threshold if log_threshold is None else log_threshold)
+        _check_start(indicator, variable, name, threshold if log_threshold is None else log_threshold)
         if single:
             indicator = indicator.isel({level.dims[0]: 0})
     count = indicator.sizes["sample"]
@@ -173,13 +178,23 @@ def envelope(profile: xr.DataArray) -> xr.DataArray:
     Returns:
         DataArray of the same shape.
 
+    Raises:
+        TypeError: no DataArray.
+        ValueError: NaN, or no dimension ``depth``.
+
     Example:
         >>> import xarray as xr
         >>> envelope(xr.DataArray([1.0, 0.4, 0.5, 0.1], dims="depth")).values.tolist()
         [1.0, 0.4, 0.4, 0.1]
     """
+    import xarray as xr
+
+    if not isinstance(profile, xr.DataArray):
+        raise TypeError(f"profile must be a DataArray over depth; got {type(profile).__name__}")
     if "depth" not in profile.dims:
         raise ValueError(f"profile must have the dimension depth; it has {profile.dims}")
+    if bool(profile.isnull().any()):
+        raise ValueError("profile must not contain NaN")
     lowest = np.minimum.accumulate(profile.values, axis=profile.get_axis_num("depth"))
     return profile.copy(data=lowest)
 
@@ -251,7 +266,8 @@ def _indicator(profile: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]
 def resample(values: np.ndarray, bootstrap: int, seed: int) -> np.ndarray:
     """Bootstrap means over samples of an array (S, D): shape (bootstrap, D)."""
     count = values.shape[0]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(_checks.integer("seed", seed, minimum=0))
+    bootstrap = _checks.integer("bootstrap", bootstrap, minimum=2)
     weights = generator.multinomial(count, np.full(count, 1 / count), size=bootstrap).astype(np.float32)
     return (weights @ values).astype(float) / count
 
@@ -302,7 +318,7 @@ def locate(
         profile: result of :func:`survival` for one threshold and one input; or a plain curve (DataArray over
             ``depth``), which is taken as exact: its standard errors are 0.0.
         levels: decreasing levels; the middle one gives the depth, the outer two the window.
-        bootstrap: number of resamplings.
+        bootstrap: number of resamplings; 0 leaves them out, and the standard errors are then 0.0.
         seed: seed of the resampling.
 
     Returns:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deeplimits import _checks
+
 from . import curves
 
 if TYPE_CHECKING:
@@ -23,15 +25,32 @@ def _members(profiles: Any, along: str | None) -> tuple[str, list[Any], list[Any
     if isinstance(profiles, Mapping) and not isinstance(profiles, xr.Dataset):
         if along is None:
             raise ValueError("along must name the family parameter of a dict of profiles, for instance along='width'")
-        return along, list(profiles), list(profiles.values())
-    if not isinstance(profiles, (xr.Dataset, xr.DataArray)):
+        if not isinstance(along, str):
+            raise TypeError(f"along must be a name such as 'width'; got {along!r}")
+        name, values, members = along, list(profiles), list(profiles.values())
+    elif isinstance(profiles, (xr.Dataset, xr.DataArray)):
+        extra = [d for d in profiles.dims if d not in ("sample", "depth")]
+        name = along or (extra[0] if len(extra) == 1 else None)
+        if name not in extra:
+            raise ValueError(f"along must be one of the dimensions {extra}; got {along!r}")
+        values = np.asarray(profiles[name].values).tolist()
+        members = [profiles.isel({name: i}) for i in range(len(values))]
+    else:
         raise TypeError(f"profiles must be a dict, or the result of cutoff.survival for several thresholds; got {type(profiles).__name__}")
-    extra = [d for d in profiles.dims if d not in ("sample", "depth")]
-    name = along or (extra[0] if len(extra) == 1 else None)
-    if name not in extra:
-        raise ValueError(f"along must be one of the dimensions {extra}; got {along!r}")
-    values = list(np.asarray(profiles[name].values).tolist())
-    return name, values, [profiles.isel({name: i}) for i in range(len(values))]
+    if not values:
+        raise ValueError("profiles must hold at least one member; got none")
+    return name, values, members
+
+
+def _pairs(pairs: Any) -> list[tuple[float, float]]:
+    """Pairs of levels, one on either side of 1/2."""
+    try:
+        found = [(float(p), float(q)) for p, q in pairs]
+    except (TypeError, ValueError):
+        found = []  # fails below
+    if not found or not all(1 > p > 0.5 > q > 0 for p, q in found):
+        raise ValueError(f"pairs must be pairs (p, q) of levels with 1 > p > 1/2 > q > 0, such as {PAIRS}; got {pairs!r}")
+    return found
 
 
 def family(
@@ -57,7 +76,7 @@ def family(
         Dataset over (``along``) and (``along``, ``pair``): ``depth``, ``window``, ``relative_width`` and their ``_se``.
 
     Raises:
-        ValueError: as :func:`locate`, naming the member.
+        ValueError: as :func:`locate`, naming the member; no members, a dict without ``along``, or pairs that are none.
 
     Example:
         >>> import numpy as np, xarray as xr
@@ -69,10 +88,7 @@ def family(
     import xarray as xr
 
     name, values, members = _members(profiles, along)
-    if not values:
-        raise ValueError("profiles must hold at least one member; got none")
-    for high, low in pairs:
-        curves.check_levels((high, 0.5, low))
+    pairs = _pairs(pairs)
     levels = sorted({0.5, *(p for pair in pairs for p in pair)}, reverse=True)
     middle = levels.index(0.5)
     columns: dict[str, list[Any]] = {k: [] for k in ("depth", "depth_se", "window", "window_se", "relative_width", "relative_width_se")}
@@ -84,7 +100,7 @@ def family(
         if found[middle] == 0:
             raise ValueError(f"{name}={value!r}: the profile must start above 1/2; at depth 0 it does not: choose a smaller threshold")
         draws = found[None] if replicates is None else replicates
-        ends = [(levels.index(float(p)), levels.index(float(q))) for p, q in pairs]
+        ends = [(levels.index(p), levels.index(q)) for p, q in pairs]
         windows = [draws[:, j] - draws[:, i] for i, j in ends]
         ratios = [w / draws[:, middle] for w in windows]
         columns["depth"].append(found[middle])
@@ -135,6 +151,9 @@ def collapse(
     Returns:
         A :class:`Collapse`.
 
+    Raises:
+        ValueError: as :func:`locate`, naming the member; no members, or none that reach the grid; a grid that is not finite.
+
     Example:
         >>> import numpy as np, xarray as xr
         >>> l = np.arange(400)
@@ -145,7 +164,7 @@ def collapse(
     import xarray as xr
 
     name, values, members = _members(profiles, along)
-    c = np.linspace(-2, 2, 81) if grid is None else np.asarray(grid, dtype=float)
+    c = np.linspace(-2, 2, 81) if grid is None else np.array([_checks.number("grid", v) for v in np.atleast_1d(grid)])
     rows = []
     for value, member in zip(values, members, strict=True):
         try:

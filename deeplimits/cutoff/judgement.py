@@ -22,7 +22,7 @@ class Trend:
     """How the relative width of one pair of levels moves along the family.
 
     Attributes:
-        pair: the levels.
+        pair: the levels; empty if the data have one column without a name.
         decay: exponent b of the fit ``R ~ depth**-b``.
         decay_se: its standard error.
         limit: R extrapolated to infinite depth.
@@ -51,7 +51,7 @@ class Verdict:
         family: the name of the parameter along which the limit is taken.
         evidence: the grounds, in words.
         members: number of members judged.
-        growth: factor by which the cut-off depth grows along them.
+        growth: factor by which the cut-off depth grows along those deep enough for a trend; nan if there is none.
         trends: one :class:`Trend` per pair of levels.
     """
 
@@ -117,7 +117,7 @@ def _table(family: Any, name: str | None) -> _Table:
     for key, column in (("depth", depth), ("relative_width", ratio), ("depth_se", depth_se), ("relative_width_se", ratio_se)):
         if not np.isfinite(column).all() or (column < 0).any() or (not key.endswith("_se") and (column == 0).any()):
             raise ValueError(f"{key} must be finite and positive; got {column.tolist()}")
-    pairs = pairs or tuple(f"pair {k + 1}" for k in range(ratio.shape[1]))
+    pairs = pairs or (("",) if ratio.shape[1] == 1 else tuple(f"pair {k + 1}" for k in range(ratio.shape[1])))
     values = np.asarray(columns.get("values", np.arange(depth.size)))
     return _Table(str(name), values, depth, depth_se, ratio, ratio_se, pairs)
 
@@ -178,7 +178,7 @@ def _wide(values: np.ndarray) -> bool:
 
 def _numbers(trends: tuple[Trend, ...]) -> str:
     parts = [
-        f"R({t.pair}) goes from {t.first:.3g} to {t.last:.3g} like depth^{-t.decay:.3f} (± {t.decay_se:.3f}), "
+        f"{f'R({t.pair})' if t.pair else 'R'} goes from {t.first:.3g} to {t.last:.3g} like depth^{-t.decay:.3f} (± {t.decay_se:.3f}), "
         f"extrapolating to {t.limit:.3g} (± {t.limit_se:.2g})"
         for t in trends
     ]
@@ -228,13 +228,14 @@ def verdict(family: Any, name: str | None = None) -> Verdict:
     depth, ratio, se = table.depth[keep], table.ratio[keep], table.ratio_se[keep]
     growth = float(depth[-1] / depth[0]) if depth.size else math.nan
 
-    def answer(word: str, why: str, trends: tuple[Trend, ...] = ()) -> Verdict:
+    def answer(word: str, why: str, trends: tuple[Trend, ...] = (), members: int = depth.size) -> Verdict:
         numbers = f" {_numbers(trends)}." if trends else ""
-        text = f"{why}{numbers} Judged from {depth.size} of {table.depth.size} members along {table.name}."
-        return Verdict(word, table.name, text, int(depth.size), growth, trends)
+        text = f"{why}{numbers} Judged from {members} of {table.depth.size} members along {table.name}."
+        return Verdict(word, table.name, text, int(members), growth, trends)
 
-    if table.depth.size >= 4 and _bounded(table) and _wide(table.values):
-        return answer("no cut-off", f"The depth l(.5) stays at {table.depth.mean():.3g} along the family, so it does not diverge.")
+    if table.depth.size >= 4 and _bounded(table) and _wide(table.values):  # a bounded depth may be small: all members count
+        why = f"The depth l(.5) stays at {table.depth.mean():.3g} along the family, so it does not diverge."
+        return answer("no cut-off", why, members=table.depth.size)
     if depth.size < 4:
         return answer("undecided", f"Fewer than four members reach depth {MINIMUM_DEPTH:g}.")
     trends = tuple(_trend(p, depth, ratio[:, k], se[:, k]) for k, p in enumerate(table.pairs))
@@ -243,9 +244,10 @@ def verdict(family: Any, name: str | None = None) -> Verdict:
     if not (np.diff(depth) > -SIGMAS * table.depth_se[keep].max()).all():
         return answer("undecided", "The depth does not grow steadily in the order given.", trends)
     if all(_falls(t, depth, ratio[:, k], se[:, k]) for k, t in enumerate(trends)):
-        return answer("cut-off", f"The depth grows by the factor {growth:.3g} and the relative width falls for every pair.", trends)
+        return answer("cut-off", f"The depth grows by the factor {growth:.3g} and the relative width falls{' for every pair' if trends[0].pair else ''}.", trends)
     for k, t in enumerate(trends):
         if _stays(depth, ratio[:, k], se[:, k]):
-            why = f"The depth grows by the factor {growth:.3g} but the relative width of {t.pair} does not fall."
+            of = f" of {t.pair}" if t.pair else ""
+            why = f"The depth grows by the factor {growth:.3g} but the relative width{of} does not fall."
             return answer("no cut-off", why, trends)
     return answer("undecided", f"The depth grows by the factor {growth:.3g}; the relative width neither falls clearly nor stays.", trends)

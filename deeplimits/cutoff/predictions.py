@@ -57,8 +57,8 @@ class Prediction:
             Array of the shape of ``depths``.
         """
         l = np.asarray(depths, dtype=float)
-        if (l < 0).any():
-            raise ValueError(f"depths must be zero or positive; got {depths!r}")
+        if not (np.isfinite(l) & (l >= 0)).all():
+            raise ValueError(f"depths must be finite, zero or positive; got {depths!r}")
         room, spread = self.log_ratio + self.exponent * l, np.sqrt(self.variance * l)
         with np.errstate(divide="ignore", invalid="ignore"):
             z = np.where(spread > 0, room / spread, np.where(room > 0, np.inf, -np.inf))
@@ -79,11 +79,10 @@ def _log_ratio(threshold: float | None, distance0: float, log_threshold: float |
         raise ValueError(f"give exactly one of threshold and log_threshold; got {threshold!r} and {log_threshold!r}")
     start = math.log(_checks.positive("distance0", distance0))
     end = math.log(_checks.positive("threshold", threshold)) if log_threshold is None else _checks.number("log_threshold", log_threshold)
+    if end >= start and log_threshold is None:
+        raise ValueError(f"threshold must lie below the starting distance {distance0:g}; got {threshold!r}")
     if end >= start:
-        raise ValueError(
-            f"threshold must lie below the starting distance {distance0:g}; got {threshold if log_threshold is None else log_threshold!r}"
-            f"{'' if log_threshold is None else ' (log)'}"
-        )
+        raise ValueError(f"log_threshold must lie below {start:g}, the logarithm of the starting distance; got {log_threshold!r}")
     return start - end
 
 
@@ -101,7 +100,7 @@ def _exponent(layer: Any, exponent: Any) -> tuple[float, float, float]:
         exponent = (exponent.value, getattr(exponent, "variance", None))
     try:
         mean, variance = exponent
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"exponent must be a pair (value, variance) per layer; got {exponent!r}") from None
     return _checks.number("exponent value", mean), _checks.nonnegative("exponent variance", variance), 0.0
 
@@ -139,6 +138,7 @@ def predict(
         A :class:`Prediction`.
 
     Raises:
+        TypeError: an ``exponent`` that is no pair of numbers.
         ValueError: threshold not below the starting distance; exponent not negative; no closed form.
 
     Source:

@@ -1,4 +1,4 @@
-"""What a run can record, each with the space it refers to."""
+"""What a run can record, each with the space it refers to (Part II, *The order of composition*)."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-r"""One function runs every experiment: an ensemble of random networks, watched at chosen depths."""
+r"""One function runs every experiment: an ensemble of random networks, watched at chosen depths (Part II, *The order of composition*)."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,7 @@ def simulate(layer: Layer, x0: Any, depth: int, observe: Sequence[str | Callable
         layer: the random layer; a rectangular first layer is made from it where ``x0`` has another size.
         x0: inputs, shape ``(B, N)`` (``(B, n, n)`` for layers on matrices, with callable observers only).
         depth: number of layers.
-        observe: names among ``log_norm``, ``log_distance``, ``angle``, ``log_angle``, ``alive`` (of x) and ``variance``,
+        observe: names among ``log_norm``, ``log_distance``, ``angle``, ``log_angle`` (in radians), ``alive`` (of x) and ``variance``,
             ``correlation``, ``rho``, ``log_rho`` (of the pre-activations that x generates in the next layer; means over the
             pixels of a convolution, whose ``local_rho`` and ``local_log_rho`` add the dimension ``site``), and callables
             that map x of shape ``(S, B, N)`` to ``(S, ...)``; a dict names the callables.
@@ -57,6 +57,7 @@ def simulate(layer: Layer, x0: Any, depth: int, observe: Sequence[str | Callable
     Returns:
         A dataset with dimensions ``sample``, ``depth`` and ``input`` and the provenance of the run (JSON) in ``attrs``. After an
         interrupt it holds what was recorded until then: ``attrs["interrupted"]`` is 1 and what is missing is NaN.
+        The angle or the correlation with a vector of zeros has no value and is NaN.
 
     Raises:
         TypeError: inputs that are not floating point.
@@ -147,12 +148,15 @@ def _plan(layer, x0, depth, observe, record, samples, order, route, seed, rng, d
 
 
 def _inputs(x0: Any, device: Any, dtype: torch.dtype | None) -> Tensor:
-    x0 = torch.as_tensor(x0)
+    try:
+        x0 = torch.as_tensor(x0)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"x0 must be a tensor of shape (B, N), or what torch.as_tensor turns into one; got {type(x0).__name__}") from error
     if dtype is None:
         dtype = _checks.floating("x0", x0).dtype
     if dtype not in (torch.float32, torch.float64):
         raise TypeError(f"dtype must be torch.float32 or torch.float64; got {dtype}")
-    if x0.ndim < 2 or x0.shape[0] < 1:
+    if x0.ndim < 2 or 0 in x0.shape:
         raise ValueError(f"x0 must have shape (B, N) with at least one input; got {tuple(x0.shape)}")
     target = devices.place(device, x0)
     if target.type == "mps" and dtype == torch.float64:
@@ -162,6 +166,8 @@ def _inputs(x0: Any, device: Any, dtype: torch.dtype | None) -> Tensor:
 
 def _observers(observe: Any) -> dict[str, Callable | None]:
     """Names mapped to callables, or to None for those of the table."""
+    if not isinstance(observe, Iterable):
+        raise TypeError(f"observe must hold names or callables, such as ['log_norm', 'angle']; got {observe!r}")
     items = observe.items() if isinstance(observe, dict) else [(getattr(o, "__name__", o), o) for o in ([observe] if isinstance(observe, str) else observe)]
     found: dict[str, Callable | None] = {}
     for name, observer in items:

@@ -1,4 +1,4 @@
-r"""What is carried from layer to layer: a point in units of its own size, and the other inputs as differences to it.
+r"""What is carried from layer to layer: a point, and the others as differences to it (Part III, *The cut-off in contracting random layers*).
 
 Input 0 is :math:`x = e^a \hat x`; input j is :math:`e^{a + r}(\hat x + e^s d)` with the logarithms a, r, s in double precision and
 d of norm one, stored as its part across :math:`\hat x` and the length of its part along it. Nothing underflows, and

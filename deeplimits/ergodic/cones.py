@@ -57,16 +57,21 @@ def birkhoff_bound(layer: Any, samples: int = 10_000, seed: int = 0) -> Estimate
     .. math:: \lambda_2 - \lambda_1 \le E\log\tau(W), \qquad \tau = \tanh(\Delta/4), \quad
               \Delta = \max\log\frac{W_{ik}W_{jl}}{W_{jk}W_{il}} .
 
+    A power r after the matrix multiplies Hilbert's metric by :math:`|r|`, so the guarantee for :math:`(Wx)^r` is
+    :math:`E\log\tau(W) + \log|r|`.
+
     Args:
-        layer: a layer with positive matrices, or a function ``(generator, samples)`` -> positive matrices.
+        layer: a layer with positive matrices, linear up to a power, or a function ``(generator, samples)`` -> positive matrices.
         samples: number of matrices drawn.
         seed: seed.
 
     Returns:
-        An :class:`Estimate` of :math:`E\log\tau`; minus infinity is impossible unless all matrices have rank one.
+        An :class:`Estimate`, in nats per layer; minus infinity with ``se`` 0.0 if a matrix of rank one was drawn, which
+        forgets the direction at once.
 
     Raises:
-        ValueError: a matrix has an entry that is not positive.
+        ValueError: a matrix has an entry that is not positive; the layer has a bias or an activation, which Birkhoff's
+            theorem does not cover.
 
     Source:
         Birkhoff (1957).
@@ -79,8 +84,21 @@ def birkhoff_bound(layer: Any, samples: int = 10_000, seed: int = 0) -> Estimate
     samples = _checks.integer("samples", samples, minimum=2)
     generator = stream(seed, 1, 0, torch.device("cpu"))
     state = layer.start(generator, samples) if isinstance(layer, Layer) else None
-    rate = _log_coefficient(_positive_map(layer, generator, samples, state).weight)
+    drawn = _positive_map(layer, generator, samples, state)
+    if not _linear(drawn):
+        raise ValueError(
+            "layer must be linear up to a power: with a bias or an activation Hilbert's metric may grow, and Birkhoff's theorem "
+            f"says nothing; got {layer!r} (cone_distances measures Thompson's metric)"
+        )
+    rate = _log_coefficient(drawn.weight) + math.log(abs(drawn.power))
+    if bool(torch.isneginf(rate).any()):
+        return Estimate(-math.inf, 0.0, 1, samples)
     return Estimate(float(rate.mean()), float(rate.std()) / math.sqrt(samples), 1, samples)
+
+
+def _linear(drawn: PositiveMap) -> bool:
+    """Whether the maps are positive matrices followed by nothing but a power."""
+    return drawn.bias is None and drawn.activation.homogeneous
 
 
 def _positive_map(layer: Any, generator: torch.Generator, samples: int, state: Tensor | None) -> PositiveMap:
@@ -148,7 +166,7 @@ def cone_distances(layer: Any, x0: Tensor, depth: int, samples: int = 100, seed:
         if isinstance(layer, Layer):
             state = layer.start(generator, samples) if l == 1 else layer.advance(state, generator)
         drawn = _positive_map(layer, generator, samples, state)
-        linear = drawn.bias is None and drawn.activation.homogeneous
+        linear = _linear(drawn)
         x, d = drawn.pair(x, d, scale)
         if linear:
             x, d, gain = _on_the_simplex(x, d, scale)

@@ -16,6 +16,7 @@ from deeplimits.engine.streams import stream
 from deeplimits.layers.base import Layer
 from deeplimits.layers.compose import Stationary
 from deeplimits.layers.spd import Congruence
+from deeplimits.metrics.base import Metric
 
 from .exponents import SPD_METRICS, spd_length
 from .spectra import product_log_singular_values
@@ -112,9 +113,21 @@ class _Orbit:
 
 def _check_depths(depths: Any) -> list[int]:
     listed = [_checks.integer("depths", int(d) if isinstance(d, np.integer) else d) for d in np.atleast_1d(np.asarray(depths)).tolist()]
-    if any(a >= b for a, b in pairwise(listed)):
-        raise ValueError(f"depths must increase strictly; got {listed}")
+    if not listed or any(a >= b for a, b in pairwise(listed)):
+        raise ValueError(f"depths must be one or more strictly increasing numbers; got {listed}")
     return listed
+
+
+def _check_start(layer: Layer, metric: Any, x0: Any) -> Tensor:
+    """One point, of the metric's domain where the metric names it."""
+    if not callable(metric):
+        raise TypeError(f"metric must be a metric such as metrics.lp(2), or a function of two batches of points; got {metric!r}")
+    known = isinstance(metric, Metric)
+    x0 = metric.space.check("x0", x0) if known else _checks.finite("x0", x0)
+    shapes = [(layer.fan_in,) * k for k in ((metric.space.event,) if known else (1, 2))]
+    if tuple(x0.shape) not in shapes:
+        raise ValueError(f"x0 must be one point without batch dimensions, shape {' or '.join(map(str, shapes))}; got {tuple(x0.shape)}")
+    return x0
 
 
 def _distances(layer: Layer, metric: Any, x0: Tensor, depths: list[int], samples: int, seed: int, order: str, device: Any) -> np.ndarray:
@@ -123,7 +136,7 @@ def _distances(layer: Layer, metric: Any, x0: Tensor, depths: list[int], samples
         raise TypeError(f"layer must be a random layer; got {type(layer).__name__}")
     _checks.choice("order", order, ORDERS)
     samples = _checks.integer("samples", samples, minimum=2)
-    x0 = _checks.finite("x0", x0)
+    x0 = _check_start(layer, metric, x0)
     home = devices.place(device, x0)
     if _is_product(layer, metric):
         lower = torch.linalg.cholesky(x0.double())
@@ -163,11 +176,12 @@ def drift(
     .. math:: \ell = \lim_n \frac{1}{n}\, d(x_0, u(n)x_0), \qquad u(n) = T_1\circ\dots\circ T_n
               \ \text{(backward)} \quad\text{or}\quad T_n\circ\dots\circ T_1 \ \text{(forward)}.
 
-    If no layer increases the metric the limit exists (Kingman) and is the same for both orders; the mean at finite
-    depth is an *upper* bound for it. Orbits of positively homogeneous layers are carried with their scale apart for
-    the metrics of Thompson, Hilbert and Funk and for angles; congruences with the affine-invariant, Thompson or Hilbert
-    metric of positive definite matrices go through the singular values of the product. Backward orbits replay the
-    layers from the last to the first: two passes of drawing cost no memory.
+    If no layer increases the metric the limit exists (Kingman), and the mean at finite depth is an *upper* bound for
+    it. Both orders have the same limit if the layers are independent or the sequence is reversible; in general they
+    need not. Orbits of positively homogeneous layers are carried with their scale apart for the metrics of Thompson,
+    Hilbert and Funk and for angles; congruences with the affine-invariant, Thompson or Hilbert metric of positive
+    definite matrices go through the singular values of the product. Backward orbits replay the layers from the last
+    to the first: two passes of drawing cost no memory.
 
     Args:
         layer: a random layer.
@@ -183,7 +197,8 @@ def drift(
         An :class:`Estimate` (``.value``, ``.se``) of :math:`E\,d(x_0, u(n)x_0)/n`.
 
     Raises:
-        ValueError: unknown order; depth below 1; a distance that is not finite.
+        TypeError: ``metric`` cannot be called.
+        ValueError: unknown order; depth below 1; ``x0`` is not one point of the metric's domain; a distance that is not finite.
 
     Source:
         Kingman (1968); Karlsson and Margulis (1999); Gouezel and Karlsson (2020).
@@ -226,6 +241,9 @@ def drift_curve(
     Returns:
         Dataset over ``depth`` with ``rate``, ``rate_se`` and, over (``sample``, ``depth``), ``distance``.
 
+    Raises:
+        ValueError: no depths, or depths that do not increase; the errors of :func:`drift`.
+
     Example:
         >>> from deeplimits import metrics
         >>> from deeplimits.layers.dense import Dense
@@ -261,7 +279,7 @@ def running_exponent(ds: xr.Dataset, variable: str = "log_norm") -> xr.Dataset:
         Dataset over the depths above 0 with ``exponent``, ``exponent_se``, and ``used``, the number of networks.
 
     Raises:
-        ValueError: the variable is missing, or depth 0 was not recorded.
+        ValueError: the variable is missing or lacks a dimension, or depth 0 was not recorded.
 
     Example:
         >>> import xarray as xr
@@ -273,6 +291,8 @@ def running_exponent(ds: xr.Dataset, variable: str = "log_norm") -> xr.Dataset:
 
     if variable not in ds:
         raise ValueError(f"variable must be one of {', '.join(map(repr, ds.data_vars))}; got {variable!r}")
+    if not {"sample", "depth"} <= set(ds[variable].dims):
+        raise ValueError(f"variable must have the dimensions sample and depth; {variable!r} has {ds[variable].dims}")
     data = ds[variable].transpose("sample", "depth", ...)
     if float(data.depth[0]) != 0:
         raise ValueError(f"ds must hold depth 0 to measure from; its first depth is {float(data.depth[0]):g}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from deeplimits import _checks
 from deeplimits.engine.streams import stream
 from deeplimits.layers.spd import Congruence
 
+from .drifts import _check_depths
 from .exponents import spd_length
 from .spectra import product_log_singular_values
 
@@ -52,6 +52,7 @@ def followed_functional(
         ``depth``), and ``direction``, the matrices X.
 
     Raises:
+        TypeError: depths that are not whole numbers.
         ValueError: depths that do not increase, or exponents that do not fit or are all zero.
 
     Source:
@@ -67,9 +68,7 @@ def followed_functional(
 
     if not isinstance(layer, Congruence) or layer.width != layer.fan_in:
         raise TypeError(f"layer must be a square Congruence; got {layer!r}")
-    listed = [_checks.integer("depths", int(k)) for k in depths]
-    if not listed or any(a >= b for a, b in pairwise(listed)):
-        raise ValueError(f"depths must be one or more increasing numbers; got {listed}")
+    listed = _check_depths(depths)
     samples = _checks.integer("samples", samples)
     logs, frame = _backward_pass(layer, listed[-1] + _checks.integer("extra", extra, minimum=0), samples, seed)
     x = _weights(exponents, logs)

@@ -97,7 +97,7 @@ def lyapunov_spectrum(
         survival.
 
     Raises:
-        ValueError: depth below 1, fewer than two samples, a rectangular layer, or every network died.
+        ValueError: depth below 1, fewer than two samples, a rectangular layer, ``x0`` not one finite point, or every network died.
 
     Source:
         Benettin, Galgani, Giorgilli and Strelcyn (1980); Oseledets (1968).
@@ -111,6 +111,7 @@ def lyapunov_spectrum(
     check_source(layer)
     depth, samples = _checks.integer("depth", depth), _checks.integer("samples", samples, minimum=2)
     burn = depth // 10 if burn is None else _checks.integer("burn", burn, minimum=0)
+    x0 = None if x0 is None else _checks.finite("x0", x0)
     device = devices.place(device, x0)
     if isinstance(layer, Congruence):
         layer = _matrices_of(layer)
@@ -162,8 +163,10 @@ def _orbit(source: Source, samples: int, seed: int, count: int | None, x0: Tenso
         frame = torch.randn(samples, count, width, dtype=torch.float64, generator=stream(seed, 0, 0, device), device=device)
         frame = factor(frame)[1]
     kind = {"dtype": torch.float64, "device": device}
-    x = torch.ones(width, **kind) if x0 is None else _checks.last_dimension("x0", x0, width).to(**kind)
-    held = {"frame": frame, "x": x.reshape(1, 1, width).expand(samples, 1, width), "state": None,
+    x = torch.ones(width, **kind) if x0 is None else x0.to(**kind)
+    if tuple(x.shape) != (width,):
+        raise ValueError(f"x0 must be one point, shape ({width},); got {tuple(x.shape)}")
+    held = {"frame": frame, "x": x.expand(samples, 1, width), "state": None,
             "alive": torch.ones(samples, dtype=torch.bool, device=device)}
     small = torch.full((samples, count), INFINITESIMAL, **kind)
 
@@ -198,6 +201,15 @@ def _scaled_product(left: Tensor, rows: Tensor, scale: Tensor) -> tuple[Tensor, 
     return product / safe.unsqueeze(-1), top + torch.log(size)
 
 
+def _invertible(conjugate: Any, like: Tensor) -> Tensor:
+    """The matrix L beside matrices of its size."""
+    n = like.shape[-1]
+    matrix = _checks.finite("conjugate", conjugate).to(like)
+    if tuple(matrix.shape) != (n, n) or int(torch.linalg.inv_ex(matrix).info):
+        raise ValueError(f"conjugate must be an invertible matrix of shape ({n}, {n}), as the factors are; got {conjugate.tolist()}")
+    return matrix
+
+
 def product_log_singular_values(
     layer: Source, depth: int, samples: int, seed: int = 0, *, order: str = "backward", conjugate: Tensor | None = None, device: Any = "cpu"
 ) -> Tensor:
@@ -213,11 +225,14 @@ def product_log_singular_values(
         samples: independent products.
         seed: seed.
         order: ``"backward"`` for :math:`M_1\cdots M_n`, ``"forward"`` for :math:`M_n\cdots M_1`; the matrices are the same.
-        conjugate: matrix L; then of :math:`L^{-1}(\cdot)L`.
+        conjugate: invertible matrix L of shape (N, N); then of :math:`L^{-1}(\cdot)L`.
         device: where to compute.
 
     Returns:
         Tensor of shape (samples, N), float64, largest first.
+
+    Raises:
+        ValueError: depth or samples below 1, an unknown order, or ``conjugate`` singular or of another size.
 
     Example:
         >>> twice = lambda generator, samples: torch.diag(torch.tensor([2.0, 0.5], dtype=torch.float64)).expand(samples, 2, 2)
@@ -228,7 +243,6 @@ def product_log_singular_values(
     depth, samples = _checks.integer("depth", depth), _checks.integer("samples", samples)
     _checks.choice("order", order, ("forward", "backward"))
     device = torch.device(device)
-    conjugate = None if conjugate is None else conjugate.to(device)
     frame = rows = scale = None
     state = None
     for l in range(1, depth + 1):
@@ -239,6 +253,7 @@ def product_log_singular_values(
         else:
             a = layer(_on_cpu(seed, l), samples).to(dtype=torch.float64, device=device)
         if conjugate is not None:
+            conjugate = _invertible(conjugate, a) if l == 1 else conjugate
             a = torch.linalg.solve(conjugate, a @ conjugate)
         a = a.mT if order == "backward" else a
         if frame is None:

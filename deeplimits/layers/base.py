@@ -91,12 +91,17 @@ class LayerMap:
 class Function(LayerMap):
     """A deterministic layer map given by a function of x (for maps without randomness).
 
+    Raises:
+        TypeError: ``function`` is not callable.
+
     Example:
         >>> Function(lambda x: x / 2)(torch.ones(1)).item()
         0.5
     """
 
     def __init__(self, function: Callable[[Tensor], Tensor]):
+        if not callable(function):
+            raise TypeError(f"function must map points (..., N) to points (..., N); got {function!r}")
         self.function = function
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -116,6 +121,7 @@ class Layer:
         metrics: names of the metrics in :mod:`deeplimits.metrics` that no map of this distribution increases.
 
     Example:
+        >>> from deeplimits.layers.base import uniform
         >>> class Scaling(Layer):
         ...     width = fan_in = 2
         ...     homogeneous = fixes_zero = True
@@ -199,6 +205,21 @@ class Layer:
     def __repr__(self) -> str:
         inside = ", ".join(f"{k}={v!r}" for k, v in self.describe().items() if k != "layer")
         return f"{type(self).__name__}({inside})"
+
+
+class ActivatedLayer(Layer):
+    """What layers with an activation and Gaussian biases share."""
+
+    activation: Any
+    bias_std: float
+
+    @property
+    def homogeneous(self) -> bool:
+        return self.activation.homogeneous and self.bias_std == 0
+
+    @property
+    def fixes_zero(self) -> bool:
+        return self.activation.fixes_zero and self.bias_std == 0
 
 
 def _plain(value: Any) -> Any:

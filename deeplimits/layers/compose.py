@@ -23,11 +23,29 @@ def _all_layers(layers: Any) -> tuple[Layer, ...]:
     return tuple(layer_argument("layers", layer) for layer in layers)
 
 
-def _common_metrics(layers: Sequence[Layer]) -> tuple[str, ...]:
-    return tuple(name for name in layers[0].metrics if all(name in layer.metrics for layer in layers))
+class _Several(Layer):
+    """What chains and stationary sequences share: they have a property where all their layers have it."""
+
+    layers: tuple[Layer, ...]
+
+    @property
+    def homogeneous(self) -> bool:
+        return all(layer.homogeneous for layer in self.layers)
+
+    @property
+    def fixes_zero(self) -> bool:
+        return all(layer.fixes_zero for layer in self.layers)
+
+    @property
+    def has_law(self) -> bool:
+        return all(layer.has_law for layer in self.layers)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        return tuple(name for name in self.layers[0].metrics if all(name in layer.metrics for layer in self.layers))
 
 
-class Chain(Layer):
+class Chain(_Several):
     r"""The product :math:`T = T_k \circ \cdots \circ T_1` of independent layers, as one layer.
 
     Args:
@@ -52,22 +70,6 @@ class Chain(Layer):
                 raise ValueError(f"layers must fit together; got width {first.width} at position {k} and fan_in {second.fan_in} "
                                  f"at position {k + 1}")
         self.fan_in, self.width = self.layers[0].fan_in, self.layers[-1].width
-
-    @property
-    def homogeneous(self) -> bool:
-        return all(layer.homogeneous for layer in self.layers)
-
-    @property
-    def fixes_zero(self) -> bool:
-        return all(layer.fixes_zero for layer in self.layers)
-
-    @property
-    def has_law(self) -> bool:
-        return all(layer.has_law for layer in self.layers)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return _common_metrics(self.layers)
 
     def resized(self, fan_in: int) -> Chain:
         return Chain([self.layers[0].resized(fan_in), *self.layers[1:]])
@@ -162,7 +164,7 @@ class Fixed(Layer):
         metrics: names of the metrics that T does not increase, if known.
 
     Raises:
-        TypeError: ``function`` is not callable.
+        TypeError: ``function`` is not callable, or ``metrics`` is not a sequence of names.
 
     Example:
         >>> halving = Stationary([Fixed(lambda x: x / 2, 1), Fixed(lambda x: x / 2 + 0.5, 1)], [[0.5, 0.5], [0.5, 0.5]])
@@ -176,6 +178,8 @@ class Fixed(Layer):
     def __init__(self, function: Callable[[Tensor], Tensor], width: int, *, homogeneous: bool = False, metrics: Sequence[str] = ()):
         if not callable(function):
             raise TypeError(f"function must map points (..., N) to points (..., N); got {type(function).__name__}")
+        if isinstance(metrics, str) or not all(isinstance(name, str) for name in metrics):
+            raise TypeError(f"metrics must be a sequence of names, such as ('lp(2)',); got {metrics!r}")
         self._function = function
         self.width = self.fan_in = _checks.integer("width", width)
         self.homogeneous = self.fixes_zero = bool(homogeneous)
@@ -185,7 +189,7 @@ class Fixed(Layer):
         return Function(self._function)
 
 
-class Stationary(Layer):
+class Stationary(_Several):
     r"""A stationary sequence of layers that are not independent: a hidden Markov chain picks the law of each layer.
 
     In hidden state i the layer is drawn from ``layers[i]``; between layers the state moves by the transition matrix. The
@@ -227,22 +231,6 @@ class Stationary(Layer):
     @property
     def formula(self) -> str:
         return r"x \mapsto T^{(i_l)}(x),\ (i_l)\ \text{Markov};\ " + r";\ ".join(layer.formula for layer in self.layers)
-
-    @property
-    def homogeneous(self) -> bool:
-        return all(layer.homogeneous for layer in self.layers)
-
-    @property
-    def fixes_zero(self) -> bool:
-        return all(layer.fixes_zero for layer in self.layers)
-
-    @property
-    def has_law(self) -> bool:
-        return all(layer.has_law for layer in self.layers)
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        return _common_metrics(self.layers)
 
     def resized(self, fan_in: int) -> Stationary:
         return Stationary([layer.resized(fan_in) for layer in self.layers], self.transition)
@@ -317,7 +305,10 @@ def _draw_index(probabilities: Tensor, generator: torch.Generator | None) -> Ten
 
 
 def _transition_matrix(transition: Any, states: int) -> Tensor:
-    matrix = torch.as_tensor(transition, dtype=torch.float64, device="cpu")
+    try:
+        matrix = torch.as_tensor(transition, dtype=torch.float64, device="cpu")
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ValueError(f"transition must be a matrix of numbers, one row per layer; got {transition!r}") from error
     if tuple(matrix.shape) != (states, states):
         raise ValueError(f"transition must have shape {(states, states)}, one row per layer; got {tuple(matrix.shape)}")
     if not torch.isfinite(matrix).all() or (matrix < 0).any() or ((matrix.sum(dim=1) - 1).abs() > 1e-9).any():

@@ -9,7 +9,7 @@ import torch
 
 from deeplimits import _checks, activations
 from deeplimits.layers._maps import ActivatedMap, described, operator_norm, per_input, point
-from deeplimits.layers.base import Layer, normal, uniform
+from deeplimits.layers.base import ActivatedLayer, Layer, normal, uniform
 from deeplimits.layers.dense import DenseMap
 
 Tensor = torch.Tensor
@@ -17,7 +17,7 @@ Tensor = torch.Tensor
 _IDENTITY = activations.get("identity")
 
 
-class Contraction(Layer):
+class Contraction(ActivatedLayer):
     r"""A dense layer :math:`x \mapsto \varphi(Wx + b)` whose weights all have the same operator norm :math:`\|W\|_{p\to p}`.
 
     W is Gaussian, rescaled to the given norm: for p = 1 that is the largest column sum of absolute values, for p = 2 the
@@ -51,14 +51,6 @@ class Contraction(Layer):
         self.p = p if p == math.inf else int(p)
         self.norm = _checks.positive("norm", norm)
         self.bias_std = _checks.nonnegative("bias_std", bias_std)
-
-    @property
-    def homogeneous(self) -> bool:
-        return self.activation.homogeneous and self.bias_std == 0
-
-    @property
-    def fixes_zero(self) -> bool:
-        return self.activation.fixes_zero and self.bias_std == 0
 
     @property
     def formula(self) -> str:

@@ -16,7 +16,7 @@ import torch
 
 from deeplimits import _checks, activations
 from deeplimits.layers._maps import ActivatedMap, described, point
-from deeplimits.layers.base import Layer, normal
+from deeplimits.layers.base import ActivatedLayer, normal
 from deeplimits.layers.dense import resolve_weight_std
 
 Tensor = torch.Tensor
@@ -26,7 +26,7 @@ KERNELS = ("shared", "fresh")
 
 
 def _sizes(name: str, value: int | tuple[int, ...], ndim: int) -> tuple[int, ...]:
-    values = (value,) * ndim if isinstance(value, int) else tuple(value)
+    values = tuple(value) if isinstance(value, (tuple, list, torch.Size)) else (value,) * ndim
     if len(values) != ndim:
         raise ValueError(f"{name} must be a whole number or {ndim} of them; got {value!r}")
     return tuple(_checks.integer(name, v) for v in values)
@@ -63,9 +63,8 @@ def spectral_norm(kernel: Tensor, size: int | tuple[int, ...]) -> Tensor:
         >>> spectral_norm(kernel, 2).item(), round(zero_padded_bound(kernel, 2).item(), 5)
         (0.0, 1.73205)
     """
-    size = (size,) if isinstance(size, int) else tuple(size)
-    size = _sizes("size", size, len(size))
-    if _checks.floating("kernel", kernel).ndim < 2 + len(size):
+    size = _sizes("size", size, len(size) if isinstance(size, (tuple, list)) else 1)
+    if _checks.finite("kernel", kernel).ndim < 2 + len(size):
         raise ValueError(f"kernel must have shape (..., C_out, C_in, {', '.join(['k'] * len(size))}); got {tuple(kernel.shape)}")
     axes = tuple(range(-len(size), 0))
     blocks = torch.fft.fftn(_fold(kernel, size), dim=axes)
@@ -94,7 +93,9 @@ def zero_padded_bound(kernel: Tensor, size: int | tuple[int, ...]) -> Tensor:
         >>> round(zero_padded_bound(torch.tensor([[[1.0, 2.0, 1.0]]]), 4).item(), 6)
         4.0
     """
-    size = (size,) if isinstance(size, int) else tuple(size)
+    size = _sizes("size", size, len(size) if isinstance(size, (tuple, list)) else 1)
+    if _checks.floating("kernel", kernel).ndim < 2 + len(size):
+        raise ValueError(f"kernel must have shape (..., C_out, C_in, {', '.join(['k'] * len(size))}); got {tuple(kernel.shape)}")
     grown = tuple(n + k // 2 for n, k in zip(size, kernel.shape[-len(size):], strict=True))
     return spectral_norm(kernel, grown)
 
@@ -126,7 +127,7 @@ def gather(x: Tensor, pixels: int, table: Tensor, padding: str) -> Tensor:
     return image.index_select(-1, table.mT.flatten()).unflatten(-1, (-1, pixels)).flatten(-3, -2)
 
 
-class _Convolution(Layer):
+class _Convolution(ActivatedLayer):
     """Convolutions on a periodic grid of any dimension."""
 
     _ndim: int
@@ -152,14 +153,6 @@ class _Convolution(Layer):
             raise ValueError(f"norm needs kernels='shared': only a shared kernel is diagonal in Fourier space; got norm={norm!r}")
         self.pixels = math.prod(self.size)
         self.width, self.fan_in = self.channels * self.pixels, self.in_channels * self.pixels
-
-    @property
-    def homogeneous(self) -> bool:
-        return self.activation.homogeneous and self.bias_std == 0
-
-    @property
-    def fixes_zero(self) -> bool:
-        return self.activation.fixes_zero and self.bias_std == 0
 
     @property
     def formula(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from deeplimits import _checks, activations, moments
-from deeplimits.layers.base import Layer, LayerMap, normal, uniform
+from deeplimits.layers.base import ActivatedLayer, LayerMap, normal, uniform
 
 Tensor = torch.Tensor
 
@@ -69,7 +69,7 @@ def resolve_weight_std(weight_std: float | str, *, activation: str | activations
     return {"lecun": 1.0, "torch": math.sqrt(1 / 3)}[weight_std]
 
 
-class Dense(Layer):
+class Dense(ActivatedLayer):
     r"""A random dense layer :math:`x \mapsto \varphi(Wx + b)`.
 
     Gaussian: :math:`W_{ij} \sim N(0, \sigma_w^2/N_{in})`, independent. Orthogonal: :math:`W = \sigma_w O` with O Haar
@@ -80,7 +80,7 @@ class Dense(Layer):
     Args:
         width: size N of the output.
         activation: one of :data:`deeplimits.activations.NAMES`.
-        weight_std: :math:`\sigma_w`, or the name of an initialization (see :func:`resolve_weight_std`).
+        weight_std: :math:`\sigma_w`, or the name of an initialization (see :func:`~deeplimits.layers.dense.resolve_weight_std`).
         bias_std: :math:`\sigma_b`, or ``"torch"``.
         weights: ``"gaussian"`` or ``"orthogonal"``.
         slope: slope of ``"leaky_relu"`` for negative arguments.
@@ -113,14 +113,6 @@ class Dense(Layer):
         if self.initialization == "torch" and weights != "gaussian":
             raise ValueError("weight_std='torch' fixes the law of the weights (uniform); leave weights at its default")
         self._uniform = self.initialization == "torch"
-
-    @property
-    def homogeneous(self) -> bool:
-        return self.activation.homogeneous and self.bias_std == 0
-
-    @property
-    def fixes_zero(self) -> bool:
-        return self.activation.fixes_zero and self.bias_std == 0
 
     @property
     def has_law(self) -> bool:

@@ -190,6 +190,7 @@ class MaxPlus(Layer):
         Crandall and Tartar (1980); Gunawardena and Keane (1995).
 
     Example:
+        >>> from deeplimits.layers.positive import MaxPlusMap
         >>> T = MaxPlusMap(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
         >>> T(torch.tensor([3.0, 1.0])).tolist()
         [3.0, 4.0]

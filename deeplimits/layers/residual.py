@@ -8,7 +8,7 @@ import torch
 
 from deeplimits import _checks, activations
 from deeplimits.layers._maps import described, layer_argument, monotone, operator_norm, per_input, point
-from deeplimits.layers.base import Layer, LayerMap, normal
+from deeplimits.layers.base import ActivatedLayer, Layer, LayerMap, normal
 from deeplimits.layers.dense import WEIGHTS, Dense, haar, resolve_weight_std
 
 Tensor = torch.Tensor
@@ -130,7 +130,8 @@ class Residual(_Combination):
 class Averaged(_Combination):
     r"""An averaged layer :math:`x \mapsto (1-t)\,x + t\,T(x)`, :math:`0 \le t \le 1`.
 
-    It increases no norm distance that T does not increase, by convexity of the norm, and Thompson's distance no more than T.
+    It increases no norm distance that T does not increase, by convexity of the norm, and Thompson's distance, of
+    vectors or of matrices, no more than T, because :math:`\le` survives sums.
 
     Args:
         inner: the layer T, with output as wide as its input.
@@ -156,13 +157,13 @@ class Averaged(_Combination):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        return tuple(name for name in self.inner.metrics if name.startswith("lp(") or name == "thompson")
+        return tuple(name for name in self.inner.metrics if name.startswith("lp(") or name in ("thompson", "spd_thompson"))
 
     def _mix(self) -> tuple[float, float]:
         return 1 - self.t, self.t
 
 
-class GradientStep(Layer):
+class GradientStep(ActivatedLayer):
     r"""A gradient step :math:`x \mapsto x - h\,W^T\varphi(Wx + b)`.
 
     For a monotone :math:`\varphi` with Lipschitz constant L the subtracted field is the gradient of a convex function, and
@@ -205,14 +206,6 @@ class GradientStep(Layer):
                                              bias_std=self.bias_std, weights=weights)
         self.step = _checks.nonnegative("step", step)
         self.norm = None if norm is None else _checks.positive("norm", norm)
-
-    @property
-    def homogeneous(self) -> bool:
-        return self.activation.homogeneous and self.bias_std == 0
-
-    @property
-    def fixes_zero(self) -> bool:
-        return self.activation.fixes_zero and self.bias_std == 0
 
     @property
     def largest_norm(self) -> float | None:

@@ -3,6 +3,7 @@ r"""The neural tangent kernel of the hidden layer, and the covariance of the out
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 
@@ -11,12 +12,34 @@ from deeplimits import _checks
 Tensor = torch.Tensor
 
 
+def rows(name: str, X: Any) -> Tensor:
+    """Samples, one a row."""
+    if _checks.finite(name, X).ndim != 2 or X.shape[0] == 0:
+        raise ValueError(f"{name} must have shape (n, d) with at least one sample; got {tuple(X.shape)}")
+    return X
+
+
+def samples(names: str, targets: str, X: Any, y: Any) -> tuple[Tensor, Tensor]:
+    """Samples and targets that fit together."""
+    rows(names, X)
+    try:
+        y = torch.as_tensor(y, dtype=X.dtype, device=X.device)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{targets} must be a tensor of numbers, one for each sample; got {y!r}") from error
+    return X, shaped(targets, y, X.shape[:1], X)
+
+
+def shaped(name: str, x: Any, shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """A finite tensor of a given shape, in the dtype and on the device of another."""
+    x = _checks.finite(name, x.to(like) if isinstance(x, Tensor) else x)
+    if x.shape != shape:
+        raise ValueError(f"{name} must have shape {tuple(shape)}; got {tuple(x.shape)}")
+    return x
+
+
 def inputs(X: Tensor) -> Tensor:
     """The samples as double precision rows, none of them zero."""
-    _checks.finite("X", X)
-    if X.ndim != 2 or X.shape[0] == 0:
-        raise ValueError(f"X must have shape (n, d) with at least one sample; got {tuple(X.shape)}")
-    if not (X != 0).any(-1).all():
+    if not (rows("X", X) != 0).any(-1).all():
         raise ValueError("X must have no zero row: a zero input has no direction and is fitted by no weights")
     return X.to(torch.float64)
 

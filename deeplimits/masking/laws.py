@@ -144,6 +144,13 @@ def mask_law(masks: str, subnetworks: int, keep: float | None = None, width: int
     return MaskLaw(masks, s, 1 / s, width)
 
 
+def output_factor(law: Any, scale: float | None) -> float:
+    r"""The factor q of a subnetwork's output: :math:`1/\xi` unless it is given."""
+    if not isinstance(law, MaskLaw):
+        raise TypeError(f"law must be a law of masks such as mask_law('bernoulli', 4, 0.5, width); got {law!r}")
+    return 1 / law.keep if scale is None else _checks.positive("scale", scale)
+
+
 def _share(keep: Any) -> float:
     if not 0 < _checks.number("keep", keep) <= 1:
         raise ValueError(f"keep must lie in (0, 1]: it is the probability that a mask keeps a neuron; got {keep!r}")

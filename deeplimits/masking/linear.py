@@ -11,15 +11,21 @@ from dataclasses import dataclass, field
 import torch
 
 from deeplimits import _checks
-from deeplimits.masking.laws import MaskLaw
+from deeplimits.masking.kernels import rows, samples, shaped
+from deeplimits.masking.laws import MaskLaw, output_factor
 
 Tensor = torch.Tensor
 
 _BLOCK = 256
 
 
-def _gates(X: Tensor, weights: Tensor) -> Tensor:
-    return (X @ _checks.last_dimension("weights", weights, X.shape[-1]).to(X).mT > 0).to(X.dtype)
+def _network(X: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """The weights in the dtype of the samples, and the gates that they set."""
+    _checks.last_dimension("weights", _checks.finite("weights", weights), X.shape[-1])
+    if weights.ndim != 2:
+        raise ValueError(f"weights must have shape (m, d); got {tuple(weights.shape)}")
+    W = weights.to(X)
+    return W, (X @ W.mT > 0).to(X.dtype)
 
 
 def jacobian(X: Tensor, weights: Tensor, signs: Tensor) -> Tensor:
@@ -33,13 +39,17 @@ def jacobian(X: Tensor, weights: Tensor, signs: Tensor) -> Tensor:
     Returns:
         Shape ``(n, m d)``.
 
+    Raises:
+        TypeError: an argument that is not a tensor of floats.
+        ValueError: shapes that do not fit, or numbers that are not finite.
+
     Example:
         >>> X, W = torch.eye(2, dtype=torch.float64), torch.tensor([[1.0, -1.0]], dtype=torch.float64)
         >>> jacobian(X, W, torch.ones(1, dtype=torch.float64)).tolist()
         [[1.0, 0.0], [0.0, 0.0]]
     """
-    m = weights.shape[0]
-    return torch.einsum("nm,nd,m->nmd", _gates(X, weights), X, signs.to(X)).flatten(1) / math.sqrt(m)
+    W, gate = _network(rows("X", X), weights)
+    return torch.einsum("nm,nd,m->nmd", gate, X, shaped("signs", signs, W.shape[:1], X)).flatten(1) / math.sqrt(len(W))
 
 
 def mean_step(weights: Tensor, signs: Tensor, gate: Tensor, X: Tensor, y: Tensor, law: MaskLaw, lr: float, scale: float | None = None) -> Tensor:
@@ -62,13 +72,24 @@ def mean_step(weights: Tensor, signs: Tensor, gate: Tensor, X: Tensor, y: Tensor
     Returns:
         The mean weights, shape ``(m, d)``.
 
+    Raises:
+        TypeError: an argument that is not a tensor, or no law.
+        ValueError: shapes that do not fit, numbers that are not finite, or ``lr`` or ``scale`` not positive.
+
     Example:
         >>> from deeplimits.masking import mask_law
         >>> one = torch.ones(1, 1, dtype=torch.float64)
         >>> mean_step(one, one[0], one, one, 3 * one[0], mask_law("bernoulli", 1, 1.0, 1), lr=0.5)
         tensor([[2.]], dtype=torch.float64)
     """
-    q = 1 / law.keep if scale is None else scale
+    X, y = samples("X", "y", X, y)
+    W, _ = _network(X, weights)
+    signs, gate = shaped("signs", signs, W.shape[:1], X), shaped("gate", gate, (len(X), len(W)), X)
+    return _step(W, signs, gate, X, y, law, _checks.positive("lr", lr), output_factor(law, scale))
+
+
+def _step(weights: Tensor, signs: Tensor, gate: Tensor, X: Tensor, y: Tensor, law: MaskLaw, lr: float, q: float) -> Tensor:
+    """The numeric kernel of :func:`mean_step`, without checks."""
     joint = law.keep * law.coupling
     own = gate * (X @ weights.mT)  # J_r w_r up to a_r/sqrt(m)
     f = own @ signs / math.sqrt(weights.shape[0])
@@ -111,6 +132,10 @@ def mean_dynamics(X: Tensor, y: Tensor, weights: Tensor, signs: Tensor, law: Mas
     Returns:
         Residuals, power and weights, each an exact mean over the masks (of the weights, not of the squared error).
 
+    Raises:
+        TypeError: an argument that is not a tensor, or no law.
+        ValueError: as :func:`mean_step`.
+
     Source:
         Derived in the book.
 
@@ -121,15 +146,16 @@ def mean_dynamics(X: Tensor, y: Tensor, weights: Tensor, signs: Tensor, law: Mas
         >>> path.residual.shape, bool(path.residual[-1].norm() < 0.2 * path.residual[0].norm())
         (torch.Size([51, 20]), True)
     """
-    gate, W = _gates(X, weights), weights.to(X)
-    signs, y = signs.to(X), y.to(X)
+    X, y = samples("X", "y", X, y)
+    W, gate = _network(X, weights)
+    signs, lr, q = shaped("signs", signs, W.shape[:1], X), _checks.positive("lr", lr), output_factor(law, scale)
     residual, power = [], []
     for k in range(_checks.integer("rounds", rounds) + 1):
         own = gate * (X @ W.mT)
         residual.append(own @ signs / math.sqrt(W.shape[0]) - y)
         power.append(own.square().sum() / W.shape[0])
         if k < rounds:
-            W = mean_step(W, signs, gate, X, y, law, lr, scale)
+            W = _step(W, signs, gate, X, y, law, lr, q)
     return MeanPath(torch.stack(residual), torch.stack(power), W)
 
 
@@ -168,6 +194,10 @@ def ridge_fixed_point(X: Tensor, y: Tensor, weights: Tensor, law: MaskLaw, *, sc
     Returns:
         A :class:`Ridge`.
 
+    Raises:
+        TypeError: an argument that is not a tensor, or no law.
+        ValueError: shapes that do not fit, numbers that are not finite, or ``scale`` not positive.
+
     Source:
         Derived in the book; Srivastava et al. (2014) have the ridge of dropout for linear regression.
 
@@ -177,9 +207,10 @@ def ridge_fixed_point(X: Tensor, y: Tensor, weights: Tensor, law: MaskLaw, *, sc
         >>> round(ridge_fixed_point(X, y, torch.ones(9, 1, dtype=torch.float64), mask_law("bernoulli", 1, 0.5, 9)).residual.item(), 12)
         0.1
     """
-    X64, y64, q = X.to(torch.float64), y.to(torch.float64), 1 / law.keep if scale is None else scale
+    X, y = samples("X", "y", X, y)
+    X64, y64, q = X.to(torch.float64), y.to(torch.float64), output_factor(law, scale)
     P = torch.zeros(len(X), len(X), dtype=torch.float64, device=X.device)
-    for gate in _gates(X64, weights).mT.split(_BLOCK):
+    for gate in _network(X64, weights)[1].mT.split(_BLOCK):
         U, s, _ = torch.linalg.svd(gate.unsqueeze(-1) * X64, full_matrices=False)
         U = U * (s > s[..., :1] * 1e-12).to(U.dtype).unsqueeze(-2)
         P = P + torch.einsum("rni,rki->nk", U, U)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from deeplimits import _checks
+from deeplimits.masking.kernels import samples, shaped
 
 Tensor = torch.Tensor
 
@@ -162,7 +163,8 @@ def one_round(weights: Tensor, signs: Tensor, masks: Tensor, X: Tensor, y: Tenso
         The new weights, of the shape of ``weights``.
 
     Raises:
-        ValueError: an unknown route, or the shared pass with several local steps.
+        TypeError: an argument that is not a tensor.
+        ValueError: an unknown route, the shared pass with several local steps, shapes that do not fit, or numbers that are not finite.
 
     Source:
         Liao and Kyrillidis (2022).
@@ -173,10 +175,18 @@ def one_round(weights: Tensor, signs: Tensor, masks: Tensor, X: Tensor, y: Tenso
         tensor([[2.]], dtype=torch.float64)
     """
     _checks.choice("unselected", unselected, UNSELECTED)
+    X, y = samples("X", "y", X, y)
+    if _checks.last_dimension("weights", _checks.finite("weights", weights), X.shape[-1]).ndim not in (2, 3):
+        raise ValueError(f"weights must have shape (m, d) or (R, m, d); got {tuple(weights.shape)}")
+    *batch, m, _ = weights.shape
+    subnetworks = masks.shape[-2] if isinstance(masks, Tensor) and masks.ndim > 1 else 1
+    signs, masks = shaped("signs", signs, (*batch, m), weights), shaped("masks", masks, (*batch, subnetworks, m), weights)
+    gate = None if gate is None else shaped("gate", gate, (*batch, len(X), m), weights)
     single = weights.ndim == 2
-    W, a, M = (t[None] if single else t for t in (weights, signs, masks.to(weights)))
+    W, a, M = (t[None] if single else t for t in (weights, signs, masks))
     held = gate[None] if gate is not None and single else gate
-    p = Problem(X, y, scale / math.sqrt(W.shape[-2]), lr, local_steps)
+    factor = _checks.positive("scale", scale) / math.sqrt(m)
+    p = Problem(X.to(W), y.to(W), factor, _checks.positive("lr", lr), _checks.integer("local_steps", local_steps))
     moved = W + change(W, a, M, p, chosen(route, local_steps), held)
     if unselected == "zero":
         moved = moved * M.amax(1).unsqueeze(-1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ import torch
 from deeplimits import _checks, _runs, devices
 from deeplimits.engine.streams import stream
 from deeplimits.masking import rounds as steps
-from deeplimits.masking.laws import MaskLaw, mask_law
+from deeplimits.masking.kernels import samples
+from deeplimits.masking.laws import MaskLaw, mask_law, output_factor
 from deeplimits.masking.theory import check_stable
 
 if TYPE_CHECKING:
@@ -154,13 +155,15 @@ def _plan(X, y, width, subnetworks, local_steps, keep, lr, masks, rounds, seed, 
     law = mask_law(masks, subnetworks, keep, _checks.integer("width", width))
     tau, lr = _checks.integer("local_steps", local_steps), _checks.positive("lr", lr)
     _checks.choice("unselected", unselected, steps.UNSELECTED), _checks.choice("gates", gates, GATES)
-    scale = 1 / law.keep if scale is None else _checks.positive("scale", scale)
-    seeds = [_checks.integer("seed", s, minimum=0) for s in ([seed] if isinstance(seed, (int, np.integer)) else seed)]
+    scale = output_factor(law, scale)
+    seeds = [_checks.integer("seed", s, minimum=0) for s in (seed if isinstance(seed, Iterable) else [seed])]
     if not seeds or len(set(seeds)) < len(seeds):
         raise ValueError(f"seed must be a number or several different ones; got {seed!r}")
     if not allow_unstable:
         check_stable(X, law, tau, lr, scale)
     if test is not None:
+        if not isinstance(test, (tuple, list)) or len(test) != 2:
+            raise TypeError(f"test must be a pair (samples, targets); got {test!r}")
         test = samples("test[0]", "test[1]", *test)
         _checks.last_dimension("test[0]", test[0], X.shape[-1])
         test = test[0].to(X), test[1].to(X)
@@ -170,17 +173,6 @@ def _plan(X, y, width, subnetworks, local_steps, keep, lr, masks, rounds, seed, 
                  "samples": fingerprint(X, y), "test": "" if test is None else fingerprint(*test)}
     return Plan(X, y, law, seeds, _checks.integer("rounds", rounds), tau, lr, float(entry_std), scale, unselected, gates == "frozen",
                 steps.chosen(route, tau), test, arguments)
-
-
-def samples(names: str, targets: str, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """Samples and targets that fit together."""
-    _checks.finite(names, X)
-    if X.ndim != 2 or X.shape[0] == 0:
-        raise ValueError(f"{names} must have shape (n, d) with at least one sample; got {tuple(X.shape)}")
-    y = torch.as_tensor(y, dtype=X.dtype, device=X.device)
-    if y.shape != X.shape[:1]:
-        raise ValueError(f"{targets} must have shape ({X.shape[0]},), one target for each sample; got {tuple(y.shape)}")
-    return X, _checks.finite(targets, y)
 
 
 def fingerprint(X: Tensor, y: Tensor) -> str:
@@ -333,7 +325,7 @@ def floor(ds: xarray.Dataset, last: float = 1 / 3, power0: float | None = None) 
         A :class:`Floor`.
 
     Raises:
-        ValueError: ``last`` outside (0, 1].
+        ValueError: ``last`` outside (0, 1], or ``power0`` not positive.
 
     Example:
         >>> from deeplimits.masking import random_task
@@ -344,6 +336,8 @@ def floor(ds: xarray.Dataset, last: float = 1 / 3, power0: float | None = None) 
     """
     if not 0 < _checks.number("last", last) <= 1:
         raise ValueError(f"last must lie in (0, 1]: the part of the rounds to average over; got {last!r}")
+    if power0 is not None:
+        _checks.positive("power0", power0)
     rounds = ds.sizes["round"] - 1
     window = ds.isel(round=slice(min(rounds, int(rounds * (1 - last)) + 1), None))
     means = window.error.astype("float64").mean("round").values

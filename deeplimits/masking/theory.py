@@ -12,7 +12,7 @@ import torch
 
 from deeplimits import _checks
 from deeplimits.masking.kernels import inputs, ntk, output_covariance
-from deeplimits.masking.laws import MaskLaw, mask_law
+from deeplimits.masking.laws import MaskLaw, mask_law, output_factor
 
 Tensor = torch.Tensor
 
@@ -22,7 +22,7 @@ _CHUNK = 64
 
 def _gain(law: MaskLaw, lr: float, scale: float | None) -> float:
     r"""A local step shrinks the mode of eigenvalue h by 1 - gain h; :math:`\eta/\xi` at the scale :math:`1/\xi`."""
-    q = 1 / law.keep if scale is None else scale
+    q = output_factor(law, scale)
     return lr * q * q * law.keep
 
 
@@ -41,6 +41,9 @@ def largest_lr(X: Tensor, subnetworks: int, local_steps: int, keep: float | None
 
     Returns:
         The bound.
+
+    Raises:
+        ValueError: ``scale`` not positive, or another argument out of range.
 
     Example:
         >>> X = torch.eye(3, dtype=torch.float64)
@@ -81,13 +84,17 @@ def contraction(X: Tensor, subnetworks: int, local_steps: int, keep: float | Non
     Returns:
         Float64 tensor of shape ``(n,)``, for the eigenvalues :math:`h_i` of :func:`ntk` in ascending order.
 
+    Raises:
+        ValueError: ``lr`` or ``scale`` not positive, or another argument out of range.
+
     Example:
         >>> x = torch.ones(1, 1, dtype=torch.float64) * 2**0.5
         >>> round(contraction(x, 4, 1, 0.5, 0.2).item(), 12), round(contraction(x, 4, 5, 0.5, 0.2).item(), 4)
         (0.375, 0.8646)
     """
     law = mask_law(masks, subnetworks, keep)
-    return _contraction(torch.linalg.eigvalsh(ntk(X)), law, local_steps, _gain(law, lr, scale))
+    gain = _gain(law, _checks.positive("lr", lr), scale)
+    return _contraction(torch.linalg.eigvalsh(ntk(X)), law, _checks.integer("local_steps", local_steps), gain)
 
 
 def _contraction(h: Tensor, law: MaskLaw, local_steps: int, gain: float) -> Tensor:
@@ -244,11 +251,15 @@ def slow_time(n: int, dim: int, width: int, subnetworks: int, keep: float, lr: f
     Returns:
         The time in rounds; infinite for ``keep=1``.
 
+    Raises:
+        ValueError: an argument out of range; the message names it.
+
     Example:
         >>> round(slow_time(100, 20, 2000, 4, 0.5, 0.1))
         4267
     """
     law = mask_law("bernoulli", subnetworks, keep)
+    n, dim, width, lr = _checks.integer("n", n), _checks.integer("dim", dim), _checks.integer("width", width), _checks.positive("lr", lr)
     if law.spread == 0:
         return math.inf
-    return 2 * law.keep * _checks.integer("width", width) * dim / (_checks.positive("lr", lr) * law.updated * law.spread * n)
+    return 2 * law.keep * width * dim / (lr * law.updated * law.spread * n)

@@ -1,4 +1,4 @@
-"""Infinitely many channels: the order parameter of a convolution as a field over its sites."""
+"""The order parameter of a convolution with infinitely many channels (Part IV, *Directed percolation and convolutional networks*)."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from deeplimits.moments.expectations import Unit
 if TYPE_CHECKING:
     import xarray
 
+_SQUARES = 1e-150, 1e150  # numbers whose squares are floats of full precision
 _NEUTRAL = 4e-15  # |chi - 1| below this is rounding of a weight_std such as sqrt(2)
 
 
@@ -62,11 +63,11 @@ def _root(f: Callable[[float], float], low: float, high: float, precision: float
 
 
 def arguments(activation: Unit, weight_std: float, bias_std: float, slope: float | None) -> tuple[activations.Activation, float, float]:
-    return (
-        activations.get(activation, slope),
-        _checks.positive("weight_std", weight_std),
-        _checks.nonnegative("bias_std", bias_std),
-    )
+    weight, bias = _checks.positive("weight_std", weight_std), _checks.nonnegative("bias_std", bias_std)
+    _checks.between("weight_std", weight, *_SQUARES)
+    if bias > 0:
+        _checks.between("bias_std", bias, *_SQUARES)
+    return activations.get(activation, slope), weight, bias
 
 
 def limit_variance(unit: activations.Activation, weight: float, bias: float) -> float:
@@ -87,7 +88,7 @@ def limit_variance(unit: activations.Activation, weight: float, bias: float) -> 
         q = math.exp(log_q)
         return math.log((weight**2 * moments.second_moment(unit, q) + bias**2) / q)
 
-    low, high = min(0.0, 2 * math.log(bias) if bias > 0 else 0.0), 0.0
+    low, high = min(0.0, 2 * math.log(bias) - 1 if bias > 0 else 0.0), 0.0  # q is at least bias^2
     while growth(high) > 0:
         high += 2
     while growth(low) <= 0:
@@ -125,6 +126,8 @@ def _limit_rho(unit: activations.Activation, variance: float, chi: float, weight
     def growth(log_rho: float) -> float:
         return math.log(factor * quotient(unit, variance, log_rho))
 
+    if growth(0.0) >= 0:
+        return 1.0  # biases that are lost in rounding beside the weights
     low = -2.0
     while growth(low) <= 0:
         low -= 4
@@ -162,7 +165,8 @@ def fixed_point(activation: Unit, weight_std: float, bias_std: float = 0.0, slop
         A :class:`FixedPoint`.
 
     Raises:
-        ValueError: an argument out of range.
+        ValueError: an argument out of range; a standard deviation outside 1e-150 to 1e150, whose square is no float (no biases
+            are ``bias_std=0``).
 
     Source:
         Poole et al. (2016); Schoenholz et al. (2017).
@@ -198,7 +202,7 @@ def phase_diagram(activation: Unit, weight_stds: Sequence[float], bias_stds: Seq
         ``critical_weight_std`` along ``bias_std``.
 
     Raises:
-        ValueError: an argument out of range, or an activation without an edge of chaos.
+        ValueError: an argument out of range, an empty list, or an activation without an edge of chaos.
 
     Source:
         Poole et al. (2016); Schoenholz et al. (2017).
@@ -210,6 +214,9 @@ def phase_diagram(activation: Unit, weight_stds: Sequence[float], bias_stds: Seq
     """
     import xarray
 
+    for name, values in (("weight_stds", weight_stds), ("bias_stds", bias_stds)):
+        if np.ndim(values) != 1 or not len(values):
+            raise ValueError(f"{name} must be a list of at least one number; got {values!r}")
     unit = activations.get(activation, slope)
     points = [[fixed_point(unit, weight, bias) for weight in weight_stds] for bias in bias_stds]
     dims = ("bias_std", "weight_std")

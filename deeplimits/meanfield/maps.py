@@ -159,6 +159,7 @@ def gram_map(activation: Unit, gram: np.ndarray, weight_std: float, bias_std: fl
         K', shape (B, B).
 
     Raises:
+        TypeError: complex entries, or what is no number.
         ValueError: a matrix that is no covariance.
 
     Source:
@@ -169,14 +170,17 @@ def gram_map(activation: Unit, gram: np.ndarray, weight_std: float, bias_std: fl
         [[5.0, 1.0], [1.0, 5.0]]
     """
     unit, weight, bias = arguments(activation, weight_std, bias_std, slope)
-    K = np.asarray(gram, dtype=float)
+    K = _checks.reals("gram", gram)
     if K.ndim != 2 or K.shape[0] != K.shape[1]:
         raise ValueError(f"gram must be a square matrix of shape (B, B); got shape {K.shape}")
     image = np.empty_like(K)
     for i in range(len(K)):
-        image[i, i] = moments.second_moment(unit, K[i, i])
+        image[i, i] = moments.second_moment(unit, _checks.nonnegative(f"gram[{i}, {i}]", float(K[i, i])))
         for j in range(i):
-            image[i, j] = image[j, i] = moments.correlated_moment(unit, K[np.ix_([i, j], [i, j])])
+            try:
+                image[i, j] = image[j, i] = moments.correlated_moment(unit, K[np.ix_([j, i], [j, i])])
+            except ValueError as error:
+                raise ValueError(f"gram, of the inputs {j} and {i}: {error}") from None
     return weight**2 * image + bias**2
 
 

@@ -130,8 +130,11 @@ class Metric:
 
         Raises:
             ValueError: If ``n`` or ``dim`` is below 1.
+            TypeError: If ``dtype`` is neither float32 nor float64.
         """
         n, dim = _checks.integer("n", n), _checks.integer("dim", dim)
+        if dtype not in (torch.float32, torch.float64):
+            raise TypeError(f"dtype must be torch.float32 or torch.float64; got {dtype!r}")
         if device is None:
             device = generator.device if generator is not None else "cpu"
         return self.space.sample(n, dim, generator, dtype, torch.device(device))

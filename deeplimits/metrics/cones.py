@@ -101,7 +101,7 @@ thompson = _make(
     r"\max_i \Big|\log\frac{x_i}{y_i}\Big|",
     lambda r: r.abs().amax(-1),
     "cone",
-    r"""Thompson's metric on the cone: the sup-distance of the logarithms.
+    r"""Thompson's metric on the cone, the sup-distance of the logarithms.
 
     .. math:: d_T(x, y) = \max_i \Big|\log\frac{x_i}{y_i}\Big|.
 
@@ -123,7 +123,7 @@ funk = _make(
     r"\max_i \log\frac{x_i}{y_i}",
     lambda r: r.amax(-1),
     "cone",
-    r"""Funk's weak metric: one half of Hilbert's, asymmetric.
+    r"""Funk's weak metric, one half of Hilbert's, asymmetric.
 
     .. math:: F(x, y) = \max_i \log\frac{x_i}{y_i}, \qquad F(x, y) + F(y, x) = d_H(x, y).
 

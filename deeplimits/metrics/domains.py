@@ -203,7 +203,7 @@ class Laws(Vectors):
         super().check(name, x)
         if (x < 0).any():
             raise ValueError(f"{name} must have probabilities, none negative; its smallest is {float(x.min()):g}")
-        off = (x.sum(-1) - 1).abs().max()
+        off = (x.sum(-1) - 1).abs().max() if x.shape[:-1].numel() else 0.0  # no law, nothing off
         if off > (1e-9 if x.dtype == torch.float64 else 1e-4):
             raise ValueError(f"{name} must sum to 1 along its last dimension; it is off by {float(off):.3g}")
         return x

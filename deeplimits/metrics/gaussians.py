@@ -43,7 +43,20 @@ class Gaussian:
 
         Returns:
             The image law.
+
+        Raises:
+            TypeError: If an argument is not a tensor of the law's dtype.
+            ValueError: If the shapes do not fit, the noise is not symmetric, or a number is not finite.
         """
+        if _checks.last_dimension("weight", _checks.finite("weight", weight), self.shape[-1]).ndim < 2:
+            raise ValueError(f"weight must have shape (..., M, {self.shape[-1]}); got {tuple(weight.shape)}")
+        if bias is not None:
+            _checks.last_dimension("bias", _checks.finite("bias", bias), weight.shape[-2])
+        if noise is not None:
+            _checks.last_dimension("noise", symmetric_matrix("noise", noise), weight.shape[-2])
+        for name, value in (("weight", weight), ("bias", bias), ("noise", noise)):
+            if value is not None and value.dtype != self.dtype:
+                raise TypeError(f"{name} must have the dtype of the law, {self.dtype}; got {value.dtype}")
         mean = (weight @ self.mean.unsqueeze(-1)).squeeze(-1)
         covariance = weight @ self.covariance @ weight.mT
         covariance = (covariance + covariance.mT) / 2

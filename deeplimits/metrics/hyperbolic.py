@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 
 from deeplimits import _checks
-from deeplimits.metrics.base import Metric
-from deeplimits.metrics.domains import Ball
+from deeplimits.metrics.base import Metric, broadcastable
+from deeplimits.metrics.domains import Ball, Vectors
 
 BALL = Ball()
+VECTORS = Vectors()
 
 
 def gap(x: torch.Tensor) -> torch.Tensor:
@@ -103,7 +104,8 @@ class PoincareMetric(Metric):
             The distances, of the broadcast leading shape.
 
         Raises:
-            ValueError: If a gap is not positive or the points are not finite.
+            TypeError: If an argument is not a floating tensor, or dtypes differ.
+            ValueError: If a gap is not positive, the points are not finite, or the shapes do not fit.
 
         Example:
             >>> import torch
@@ -117,6 +119,13 @@ class PoincareMetric(Metric):
             _checks.finite(name, value)
             if name.startswith("gap") and (value <= 0).any():
                 raise ValueError(f"{name} must be positive (it is 1 - |{name[-1]}|^2 inside the ball)")
+        VECTORS.match(VECTORS.check("x", x), VECTORS.check("y", y))
+        shape = torch.broadcast_shapes(x.shape[:-1], y.shape[:-1])
+        for name, value in (("gap_x", gap_x), ("gap_y", gap_y)):
+            broadcastable(value.shape, shape, f"shape of {name} and the leading dimensions")
+            shape = torch.broadcast_shapes(shape, value.shape)
+            if value.dtype != x.dtype:
+                raise TypeError(f"{name} must have the dtype of x and y, {x.dtype}; got {value.dtype}")
         return _poincare(x, y, gap_x, gap_y)
 
 
@@ -144,7 +153,7 @@ klein = Metric(
     r"\mathrm{arcosh}\frac{1 - x\cdot y}{\sqrt{(1 - \|x\|^2)(1 - \|y\|^2)}}",
     _klein,
     BALL,
-    doc=r"""Hyperbolic distance in the Klein ball: half the logarithm of the cross-ratio.
+    doc=r"""Hyperbolic distance in the Klein ball, half the logarithm of the cross-ratio.
 
     .. math:: d(x, y) = \mathrm{arcosh}\frac{1 - x\cdot y}{\sqrt{(1 - \|x\|^2)(1 - \|y\|^2)}}.
 

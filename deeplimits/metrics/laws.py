@@ -188,7 +188,7 @@ kl = LawMetric(
     Laws(),
     symmetric=False,
     triangle=False,
-    doc=r"""The Kullback-Leibler divergence, in nats: neither symmetric nor subject to the triangle inequality.
+    doc=r"""The Kullback-Leibler divergence, in nats, neither symmetric nor subject to the triangle inequality.
 
     .. math:: d(P, Q) = \sum_i p_i \log\frac{p_i}{q_i}, \qquad
         \tfrac12\big(\mathrm{tr}(S_2^{-1}S_1) - N - \log\det(S_2^{-1}S_1) + \|m_1 - m_2\|^2_{S_2^{-1}}\big).

@@ -69,7 +69,8 @@ def check_semi_invariance(
     The search runs in float64, in free coordinates of the domain (logarithms on the cone, and so on).
 
     Args:
-        layer: A layer (several maps are drawn from it), or one map as a callable on batches of points.
+        layer: A layer (several maps are drawn from it), or one map as a callable on batches of float64 points (a torch module:
+            pass ``module.double()``).
         metric: The metric, e.g. ``dl.metrics.thompson``. For :func:`deeplimits.metrics.sup` the map acts on decision
             functions by composition.
         samples: Random pairs in total.
@@ -102,6 +103,7 @@ def check_semi_invariance(
     maps, tolerance = _checks.integer("maps", maps), _checks.nonnegative("tolerance", tolerance)
     generator = torch.Generator(device="cpu").manual_seed(_checks.integer("seed", seed, 0))
     drawn, dim = _maps(layer, dim, min(maps, samples), generator)
+    _try(drawn[0], metric, dim, generator)
     climbs = [_Climb(metric, T, dim, generator) for T in drawn]
     for k, climb in enumerate(climbs):
         climb.scatter(samples // len(climbs) + (k < samples % len(climbs)))
@@ -142,6 +144,18 @@ def _maps(layer: Any, dim: int | None, maps: int, generator: torch.Generator) ->
     if dim is None:
         raise ValueError("dim must be given with a callable: the dimension of its points")
     return [layer], _checks.integer("dim", dim)
+
+
+def _try(layer_map: Callable, metric: Metric, dim: int, generator: torch.Generator) -> None:
+    """Apply the map once, so that one which does not take the points says so here."""
+    space, state = metric.space, generator.get_state()
+    try:
+        with torch.no_grad():
+            space.apply(layer_map, metric.sample(2, dim, generator))
+    except RuntimeError as error:
+        raise ValueError(f"layer must take float64 points of dimension dim={dim}, on the CPU, such as metric.sample gives (a torch module: pass "
+                         f"module.double()); it stopped with: {str(error).splitlines()[0]}") from error
+    generator.set_state(state)
 
 
 class _Climb:

@@ -79,7 +79,7 @@ def _wasserstein(name: str, p: int) -> Wasserstein:
 
     Clouds are ``(..., n, N)`` and ``(..., m, N)``; for n = m the points are sorted in one dimension and matched by linear
     assignment (SciPy) in more; for other sizes the exact transport problem is solved by the POT library. Both run on the
-    CPU and cost about :math:`n^3`. ``wasserstein(x, y, p=1)``
+    CPU and cost about :math:`n^3`. ``{name}(x, y, p={3 - p})``
     gives the other order. A map with Lipschitz constant L, applied to every point, multiplies it by at most L.
     The distance of two samples overestimates that of their laws, badly so in high dimension.
 

@@ -110,7 +110,7 @@ span = Metric(
     _span,
     VECTORS,
     separates=False,
-    doc=r"""The span of the difference: Hilbert's metric in logarithmic coordinates.
+    doc=r"""The span of the difference, which is Hilbert's metric in logarithmic coordinates.
 
     .. math:: d(x, y) = \max_i (x_i - y_i) - \min_i (x_i - y_i).
 

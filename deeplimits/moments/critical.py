@@ -11,6 +11,7 @@ from deeplimits.moments import quadrature
 from deeplimits.moments.expectations import _arrays, derivative_moment, second_moment
 
 _SMALL = 1e-6
+_LARGEST = 1e150  # the square is still a float
 
 
 def _log_excess(unit: activations.Activation, q: float) -> float:
@@ -51,7 +52,8 @@ def critical_variance(activation: str | activations.Activation, bias_std: float 
         variance keep).
 
     Raises:
-        ValueError: a negative ``bias_std``, or an activation without an edge of chaos (softplus).
+        ValueError: a ``bias_std`` that is negative or (where the activation is bounded) above 1e150, or an activation without an
+            edge of chaos (softplus).
 
     Example:
         >>> round(critical_variance("tanh", 0.3), 6)
@@ -64,6 +66,7 @@ def critical_variance(activation: str | activations.Activation, bias_std: float 
         raise ValueError(f"activation must be odd or positively homogeneous to have an edge of chaos; got {unit.name!r}")
     if bias == 0:
         return 0.0
+    _checks.between("bias_std", bias, 0.0, _LARGEST)
     from scipy.optimize import brentq  # here, because it makes the import of the package slow
 
     target = 2 * math.log(bias)
@@ -94,7 +97,7 @@ def critical_weight_std(activation: str | activations.Activation, bias_std: floa
         The critical :math:`\sigma_w` for this :math:`\sigma_b`.
 
     Raises:
-        ValueError: a negative ``bias_std``, or an activation without an edge of chaos (softplus).
+        ValueError: as :func:`critical_variance`.
 
     Source:
         Poole et al. (2016); Schoenholz et al. (2017).

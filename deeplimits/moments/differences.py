@@ -22,10 +22,14 @@ def versine_excess(theta: float) -> float:
     Returns:
         The ratio, which the arc-cosine kernel is made of.
 
+    Raises:
+        ValueError: an angle outside [0, pi].
+
     Example:
         >>> round(versine_excess(math.pi), 12) == round(math.pi / 2, 12), versine_excess(3e-200)
         (True, 2e-200)
     """
+    theta = _checks.between("theta", theta, 0.0, math.pi)
     if theta > 0.5:
         return (math.sin(theta) - theta * math.cos(theta)) / (2 * math.sin(0.5 * theta) ** 2)
     square, term, total = theta * theta, 1.0 / 3.0, 0.0
@@ -117,7 +121,7 @@ def difference_moment(
     unit, q = activations.get(activation, slope), _checks.nonnegative("variance", variance)
     if (rho is None) == (log_rho is None):
         raise ValueError(f"rho or log_rho must be given, and not both; got rho={rho!r}, log_rho={log_rho!r}")
-    rho = math.exp(min(log_rho, 1.0)) if rho is None else rho
+    rho = math.exp(min(_checks.number("log_rho", log_rho), 1.0)) if rho is None else rho
     rho = _checks.between("rho", rho, 0.0, 2.0)
     if rho < 1e-34 or (q == 0 and unit.slope is None):  # the correction, at most of order sqrt(rho), is below rounding
         return derivative_moment(unit, q)

@@ -44,6 +44,7 @@ def gaussian_expectation(f: Callable[[np.ndarray], np.ndarray], variance: float 
         The expectation.
 
     Raises:
+        TypeError: an ``f`` that cannot be called.
         ValueError: a negative variance.
 
     Example:
@@ -52,6 +53,8 @@ def gaussian_expectation(f: Callable[[np.ndarray], np.ndarray], variance: float 
         >>> round(gaussian_expectation(lambda h: (h > 1) * 1.0, breaks=[1.0]), 10)
         0.1586552539
     """
+    if not callable(f):
+        raise TypeError(f"f must be a function of a numpy array; got {f!r}")
     return quadrature.on_line(f, _checks.nonnegative("variance", variance), tuple(_checks.number("breaks", b) for b in breaks))
 
 
@@ -170,7 +173,7 @@ def second_moment_slope(activation: Unit, variance: float = 1.0, slope: float | 
 
 def _covariance(K: np.ndarray) -> tuple[float, float, float, float]:
     """The entries of a 2 x 2 covariance and the root of its determinant."""
-    K = np.asarray(K, dtype=float)
+    K = _checks.reals("K", K)
     if K.shape != (2, 2):
         raise ValueError(f"K must be a 2 x 2 covariance matrix; got shape {K.shape}")
     if not np.isfinite(K).all():
@@ -226,6 +229,7 @@ def correlated_moment(activation: Unit, K: np.ndarray, slope: float | None = Non
         The moment.
 
     Raises:
+        TypeError: complex entries, or what is no number.
         ValueError: a matrix that is no covariance, or variances above 3e4 for tanh and softplus.
 
     Source:
@@ -271,6 +275,7 @@ def correlated_derivative_moment(activation: Unit, K: np.ndarray, slope: float |
         The moment.
 
     Raises:
+        TypeError: as :func:`correlated_moment`.
         ValueError: as :func:`correlated_moment`; a zero variance for a kinked activation whose kink is at zero.
 
     Source:

@@ -16,6 +16,7 @@ from scipy.special import digamma, polygamma
 from deeplimits import _checks, activations
 
 _STEP = 0.125
+_WIDE = 300_000_000
 
 
 def _log_transform(log_t: np.ndarray, width: int, square: float) -> np.ndarray:
@@ -56,8 +57,10 @@ def _log_moments(width: int, square: float) -> tuple[float, float]:
     # second moment about the centre exceeds the reference's by 2 (I_1 + gamma I_0).
     shift = -_STEP * excess.sum()
     first = _STEP * (y * excess).sum()
-    spread = float(polygamma(1, shape)) + 2 * (first - np.euler_gamma * shift) - shift**2
-    return centre + float(shift), float(spread)
+    spread = float(polygamma(1, shape))
+    if width < _WIDE:  # beyond, the excess (a part 1/width of the spread) is smaller than its own rounding
+        spread += 2 * float(first - np.euler_gamma * shift) - float(shift) ** 2
+    return centre + float(shift), spread
 
 
 def _moments(width: int, slope: float) -> tuple[float, float]:
@@ -112,7 +115,7 @@ def variance_log_square(width: int, slope: float = 0.0) -> float:
         slope: the slope on the negative side.
 
     Returns:
-        The variance, in nats squared.
+        The variance, in nats squared; relative precision about 1e-8 or better for any width.
 
     Raises:
         ValueError: a width below 1, or a slope that is not a number.

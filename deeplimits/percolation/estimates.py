@@ -1,4 +1,7 @@
-"""Averages over runs, local slopes and fitted exponents; errors come from resampling whole runs."""
+"""Averages over runs, local slopes and fitted exponents (Part IV, *Directed percolation and convolutional networks*).
+
+Errors come from resampling whole runs.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ def _resampled(ds: xarray.Dataset, bootstrap: int, seed: int) -> dict[str, np.nd
     """Rows: the average itself, then its replicates; columns: depths."""
     bootstrap = _checks.integer("bootstrap", bootstrap, minimum=2)
     ratios, runs = _ratios(ds), ds.sizes["sample"]
-    draws = np.random.default_rng(seed).multinomial(runs, np.full(runs, 1 / runs), bootstrap)
+    draws = np.random.default_rng(_checks.integer("seed", seed, minimum=0)).multinomial(runs, np.full(runs, 1 / runs), bootstrap)
     weights = np.concatenate([np.ones((1, runs)), draws])
     with np.errstate(invalid="ignore", divide="ignore"):
         return {name: (weights @ above) / (weights @ below) for name, (above, below) in ratios.items()}

@@ -1,4 +1,7 @@
-"""Bond directed percolation in 1+1 dimensions: only occupied sites cost anything."""
+"""Bond directed percolation in 1+1 dimensions (Part IV, *Directed percolation and convolutional networks*).
+
+Only occupied sites cost anything.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of inputs that differ in few places or everywhere, and how far their difference has spread."""
+"""Pairs of inputs, and how far their difference has spread (Part IV, *Directed percolation and convolutional networks*)."""
 
 from __future__ import annotations
 

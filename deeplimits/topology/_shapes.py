@@ -9,23 +9,26 @@ import torch
 from deeplimits import _checks
 
 
-def two_layers(W: Any, a: Any, b: Any = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
-    """W (..., m, d), outgoing weights as (..., e, m), b (..., m) or None; a of shape (..., m) becomes (..., 1, m)."""
-    _checks.finite("W", W)
-    _checks.finite("a", a)
+def two_layers(W: Any, a: Any, b: Any = None, of: str = "") -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    """W (..., m, d), outgoing weights as (..., e, m), b (..., m) or None; a of shape (..., m) becomes (..., 1, m).
+
+    ``of`` stands before the names in errors (``"grad_"``).
+    """
+    _checks.finite(f"{of}W", W)
+    _checks.finite(f"{of}a", a)
     if W.ndim < 2:
-        raise ValueError(f"W must have shape (..., hidden, dim_in); got {tuple(W.shape)}")
+        raise ValueError(f"{of}W must have shape (..., hidden, dim_in); got {tuple(W.shape)}")
     hidden = W.shape[-2]
     out = a.unsqueeze(-2) if a.ndim == W.ndim - 1 else a
     if out.ndim != W.ndim or out.shape[-1] != hidden or out.shape[:-2] != W.shape[:-2]:
         raise ValueError(
-            f"a must have shape (..., {hidden}) for one output or (..., dim_out, {hidden}) for several, with the batch dimensions of W; "
-            f"got {tuple(a.shape)} beside W {tuple(W.shape)}"
+            f"{of}a must have shape (..., {hidden}) for one output or (..., dim_out, {hidden}) for several, with the batch dimensions of {of}W; "
+            f"got {tuple(a.shape)} beside {of}W {tuple(W.shape)}"
         )
     if b is not None:
-        _checks.finite("b", b)
+        _checks.finite(f"{of}b", b)
         if b.shape != W.shape[:-1]:
-            raise ValueError(f"b must have shape {tuple(W.shape[:-1])}, one bias per hidden neuron; got {tuple(b.shape)}")
+            raise ValueError(f"{of}b must have shape {tuple(W.shape[:-1])}, one bias per hidden neuron; got {tuple(b.shape)}")
     return W, out, b
 
 

@@ -39,7 +39,10 @@ def balance(W: torch.Tensor, a: torch.Tensor, b: torch.Tensor | None = None) -> 
         >>> balance(torch.tensor([[3.0, 4.0]]), torch.tensor([-2.0]))
         tensor([21.])
     """
-    W, out, b = two_layers(W, a, b)
+    return _difference(*two_layers(W, a, b))
+
+
+def _difference(W: torch.Tensor, out: torch.Tensor, b: torch.Tensor | None) -> torch.Tensor:
     value = W.square().sum(-1) - out.square().sum(-2)
     return value if b is None else value + b.square()
 
@@ -73,7 +76,7 @@ def balance_change(grad_W: torch.Tensor, grad_a: torch.Tensor, lr: float, grad_b
         >>> round(float(balance_change(a * u.expand(1, 2), w @ u, lr)), 6)
         -0.000275
     """
-    return _checks.positive("lr", lr) ** 2 * balance(grad_W, grad_a, grad_b)
+    return _checks.positive("lr", lr) ** 2 * _difference(*two_layers(grad_W, grad_a, grad_b, "grad_"))
 
 
 def layer_balances(

@@ -178,6 +178,7 @@ def descend(
         :class:`Descent`.
 
     Raises:
+        TypeError: a loss that cannot be called.
         ValueError: unknown method, a step that is not positive, or a run that diverges.
 
     Example:
@@ -194,6 +195,8 @@ def descend(
     _checks.positive("lr", lr)
     if not 0 <= _checks.number("momentum", momentum) < 1:
         raise ValueError(f"momentum must lie in [0, 1); got {momentum!r}")
+    if not callable(loss):
+        raise TypeError(f"loss must be a function of (W, a, b), such as data_loss(X, y) returns; got {loss!r}")
     count, every = _checks.integer("steps", steps), _checks.integer("record", record)
     gradient = _Gradient(loss(0) if batches else loss, b is not None, _checks.nonnegative("weight_decay", weight_decay))
     stepper = _Stepper(method, lr, momentum, gradient)

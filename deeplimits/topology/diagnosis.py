@@ -126,9 +126,12 @@ class Diagnosis:
             True or False.
 
         Raises:
-            ValueError: several outputs, where no sign is frozen and the question does not arise; or one incoming weight.
+            ValueError: several outputs, where no sign is frozen and the question does not arise; one incoming weight; or several hidden layers.
         """
         layer = self._one_output()
+        if len(self.layers) > 1:
+            raise ValueError(f"model must have one hidden layer for this criterion; got {len(self.layers)}, and the features before the last one move "
+                             "in training. most_positive and most_negative bound the last one all the same; for fixed features diagnose it alone")
         if layer.inputs + layer.bias == 1:
             raise ValueError("model must have two inputs, or biases, for this criterion; with one incoming weight its sign is frozen too (where c >= 0)")
         p, n = _checks.integer("positive", positive, 0), _checks.integer("negative", negative, 0)
@@ -230,7 +233,7 @@ def diagnose(model: nn.Module, *, tolerance: float = 1e-6) -> Diagnosis:
 
     Raises:
         TypeError: not a module, or one with other layers.
-        ValueError: no hidden layer, two linear layers without an activation, or a ``forward`` that does something else.
+        ValueError: a lazy layer that has not seen inputs, no hidden layer, two linear layers without an activation, or a ``forward`` that does something else.
 
     Source:
         after Nurisso, Leroy and Vaccarino (2024); the criterion is derived in *The shape of what is reachable*.
@@ -308,6 +311,8 @@ def _calls(model: nn.Module) -> list[tuple[str, nn.Module]]:
     for name, module in leaves:
         if not (isinstance(module, (nn.Linear, *_PASSIVE)) or _slope(module) is not None):
             raise TypeError(f"model may hold nn.Linear, nn.ReLU, nn.LeakyReLU (and nn.Flatten, nn.Identity, nn.Dropout); {name} is {type(module).__name__}")
+    if any(nn.parameter.is_lazy(p) for p in model.parameters()):
+        raise ValueError("model must have its weights, and a lazy layer has none yet; call the model on one batch of inputs first")
     linears = [module for _, module in leaves if isinstance(module, nn.Linear)]
     if not linears:
         raise ValueError("model must have a hidden layer, two nn.Linear at least; got 0")

@@ -11,7 +11,7 @@ import torch
 
 from deeplimits import _checks, devices
 
-from .population import Teacher, as_teacher, field, population_loss, reference_start
+from .population import Teacher, as_teacher, field, loss_against, population_loss, reference_start
 from .reachability import feasible_probability
 from .rescaling import rescale
 from .trajectories import provenance, train_population
@@ -37,6 +37,7 @@ def twins(balances: Any, weight: torch.Tensor | None = None, output: torch.Tenso
         ``weight`` (twins, m, d) and ``output`` (twins, m), for :func:`train_population`.
 
     Raises:
+        TypeError: weights that are not tensors.
         ValueError: weights without outputs, or balances that do not fit.
 
     Source:
@@ -49,7 +50,7 @@ def twins(balances: Any, weight: torch.Tensor | None = None, output: torch.Tenso
     """
     if (weight is None) != (output is None):
         raise ValueError("weight and output must come together, or both be None for the reference start; got one of them")
-    w, a = reference_start() if weight is None or output is None else (weight.double(), output.double())
+    w, a = reference_start() if weight is None or output is None else (_checks.finite("weight", weight).double(), _checks.finite("output", output).double())
     if w.ndim != 2 or a.shape != w.shape[:1]:
         raise ValueError(f"weight and output must have shapes (m, d) and (m,); got {tuple(w.shape)} and {tuple(a.shape)}")
     level = torch.as_tensor(balances, dtype=torch.float64, device=w.device)
@@ -192,7 +193,7 @@ def _descend(w: torch.Tensor, a: torch.Tensor, target: Teacher, lr: float, steps
         at = torch.arange(w_block.shape[0], device=w.device)
         for n in range(steps + 1):
             if n % _CHECK_EVERY == 0 or n == steps:
-                now = population_loss(w_block, a_block, target)
+                now = loss_against(w_block, a_block, target)
                 loss[at] = now
                 stay = now >= SUCCESS * zero
                 w_block, a_block, at = w_block[stay], a_block[stay], at[stay]

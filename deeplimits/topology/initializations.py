@@ -226,12 +226,16 @@ def negative_balance_share(
     Returns:
         :class:`Share` with ``.value`` and ``.se``.
 
+    Raises:
+        ValueError: no samples; the errors of :func:`initial_balances`.
+
     Example:
         >>> share = negative_balance_share("he", 2, 10, 1, samples=20_000)
         >>> abs(share.value - negative_balance_probability("he", 2, 10, 1)) < 4 * share.se
         True
     """
-    block = max(1, min(samples, 4_000_000 // (dim_in + dim_out + 1)))
+    samples, seed = _checks.integer("samples", samples), _checks.integer("seed", seed, minimum=0)
+    block = max(1, min(samples, 4_000_000 // (sum(sizes(dim_in, dim_out, False)) + 1)))
     hits, done = 0, 0
     while done < samples:
         size = min(block, samples - done)

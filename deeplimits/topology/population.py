@@ -10,8 +10,7 @@ from scipy.optimize import brentq
 
 from deeplimits import _checks
 
-_ROUND = 2.0**-53  # cosines stay this far from ±1, so that autograd never divides by zero
-_TINY = 1e-300
+NAMED = ("T1", "T2", "B")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +53,7 @@ class Teacher:
             >>> Teacher.named("B", 4).output.tolist()
             [1.0, 1.0, -1.0, -1.0]
         """
-        _checks.choice("name", name, ("T1", "T2", "B"))
+        _checks.choice("name", name, NAMED)
         d = _checks.integer("dim_in", 2 if dim_in is None else dim_in, minimum=2)
         if name == "B" and d % 2:
             raise ValueError(f"dim_in must be even for teacher 'B', half of whose neurons are negative; got {d}")
@@ -98,7 +97,7 @@ def teacher(name: str, dim_in: int | None = None, *, device: torch.device | str 
 def as_teacher(value: Teacher | str, dim_in: int, device: torch.device | str) -> Teacher:
     """A teacher, given itself or by name, that fits the inputs."""
     if isinstance(value, str):
-        return Teacher.named(value, dim_in, device=device)
+        return Teacher.named(_checks.choice("teacher", value, NAMED), dim_in, device=device)
     if not isinstance(value, Teacher):
         raise TypeError(f"teacher must be a Teacher or one of 'T1', 'T2', 'B'; got {type(value).__name__}")
     if value.dim_in != dim_in:
@@ -124,6 +123,10 @@ def gaussian_kernel(u: torch.Tensor, v: torch.Tensor, *, slope: float = 0.0) -> 
     Returns:
         The kernel matrix, shape ``(..., m, n)``.
 
+    Raises:
+        TypeError: not tensors of floats, or of two dtypes.
+        ValueError: shapes that do not fit, NaN or infinity.
+
     Source:
         Cho and Saul (2009), *Kernel methods for deep learning*.
 
@@ -133,15 +136,28 @@ def gaussian_kernel(u: torch.Tensor, v: torch.Tensor, *, slope: float = 0.0) -> 
         tensor([[0.5000, 0.3183],
                 [0.3183, 2.0000]], dtype=torch.float64)
     """
+    _checks.finite("u", u), _checks.finite("v", v)
+    if u.dtype != v.dtype:
+        raise TypeError(f"u and v must have the same dtype; got {u.dtype} and {v.dtype}")
+    batches = zip(u.shape[-3::-1], v.shape[-3::-1], strict=False)
+    if min(u.ndim, v.ndim) < 2 or u.shape[-1] != v.shape[-1] or any(m != n and 1 not in (m, n) for m, n in batches):
+        raise ValueError(f"u and v must have shapes (..., m, d) and (..., n, d), with batches that broadcast; got {tuple(u.shape)} and {tuple(v.shape)}")
+    return _kernel(u, v, _checks.number("slope", slope))
+
+
+def _kernel(u: torch.Tensor, v: torch.Tensor, slope: float) -> torch.Tensor:
+    """The numeric kernel of :func:`gaussian_kernel`, without checks."""
+    tiny = torch.finfo(u.dtype).tiny
     nu, nv = torch.linalg.vector_norm(u, dim=-1), torch.linalg.vector_norm(v, dim=-1)
-    cosine, sine, rest = _angles(u / nu.clamp_min(_TINY)[..., None], v / nv.clamp_min(_TINY)[..., None])
+    cosine, sine, rest = _angles(u / nu.clamp_min(tiny)[..., None], v / nv.clamp_min(tiny)[..., None])
     angular = (sine + rest * cosine) / (2 * math.pi) * nu[..., :, None] * nv[..., None, :]
     return (1 - slope) ** 2 * angular + slope * (u @ v.mT)
 
 
 def _angles(u: torch.Tensor, v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Cosine, sine and π − θ for unit (or zero) vectors."""
-    cosine = (u @ v.mT).clamp(-1 + _ROUND, 1 - _ROUND)
+    inside = 1 - torch.finfo(u.dtype).eps / 2  # so that autograd never divides by zero
+    cosine = (u @ v.mT).clamp(-inside, inside)
     return cosine, torch.sqrt((1 - cosine) * (1 + cosine)), torch.acos(-cosine)  # factored: sine and angle round alike
 
 
@@ -163,18 +179,23 @@ def population_loss(weight: torch.Tensor, output: torch.Tensor, teacher: Teacher
         The loss, shape ``(...)``.
 
     Raises:
-        ValueError: shapes that do not fit.
+        TypeError: weights that are not tensors of one dtype, or no teacher.
+        ValueError: shapes that do not fit, NaN or infinity, or an unknown teacher.
 
     Example:
         >>> w, a = reference_start()
         >>> round(population_loss(w, a, "T1").item(), 6), round(population_loss(w, 0 * a, "T1").item(), 6)
         (0.550809, 0.340845)
     """
-    target = _checked(weight, output, teacher)
-    v, b = target.weight.to(weight.dtype), target.output.to(weight.dtype)
-    own = torch.einsum("...j,...jk,...k->...", output, gaussian_kernel(weight, weight, slope=slope), output)
-    cross = torch.einsum("...j,...jk,k->...", output, gaussian_kernel(weight, v, slope=slope), b)
-    return own / 2 - cross + b @ gaussian_kernel(v, v, slope=slope) @ b / 2
+    return loss_against(weight, output, _checked(weight, output, teacher), _checks.number("slope", slope))
+
+
+def loss_against(w: torch.Tensor, a: torch.Tensor, teacher: Teacher, slope: float = 0.0) -> torch.Tensor:
+    """The numeric kernel of :func:`population_loss`, without checks: runs that diverge have a loss that is not finite."""
+    v, b = teacher.weight.to(w.dtype), teacher.output.to(w.dtype)
+    own = torch.einsum("...j,...jk,...k->...", a, _kernel(w, w, slope), a)
+    cross = torch.einsum("...j,...jk,k->...", a, _kernel(w, v, slope), b)
+    return own / 2 - cross + b @ _kernel(v, v, slope) @ b / 2
 
 
 def forces(weight: torch.Tensor, output: torch.Tensor, teacher: Teacher | str = "T1", *, slope: float = 0.0) -> torch.Tensor:
@@ -191,13 +212,16 @@ def forces(weight: torch.Tensor, output: torch.Tensor, teacher: Teacher | str = 
     Returns:
         The vectors, of the shape of ``weight``.
 
+    Raises:
+        ValueError: as :func:`population_loss`.
+
     Example:
         >>> w, a = reference_start()
         >>> forces(w, a, "T1").round(decimals=4).tolist()
         [[-0.0979, 0.635], [-0.0959, 0.6839]]
     """
     target = _checked(weight, output, teacher)
-    return field(weight, output, target.weight.to(weight.dtype), target.output.to(weight.dtype), slope)
+    return field(weight, output, target.weight.to(weight.dtype), target.output.to(weight.dtype), _checks.number("slope", slope))
 
 
 def field(w: torch.Tensor, a: torch.Tensor, v: torch.Tensor, b: torch.Tensor, slope: float = 0.0) -> torch.Tensor:
@@ -206,7 +230,7 @@ def field(w: torch.Tensor, a: torch.Tensor, v: torch.Tensor, b: torch.Tensor, sl
     every = torch.cat([w, v.expand(*lead, *v.shape)], -2)
     signed = torch.cat([a, -b.expand(*lead, b.shape[0])], -1)[..., None]
     length = torch.linalg.vector_norm(every, dim=-1, keepdim=True)
-    units = every / length.clamp_min(_TINY)
+    units = every / length.clamp_min(torch.finfo(length.dtype).tiny)
     unit = units[..., : w.shape[-2], :]
     _, sine, rest = _angles(unit, units)
     pull = signed * every
@@ -217,6 +241,9 @@ def field(w: torch.Tensor, a: torch.Tensor, v: torch.Tensor, b: torch.Tensor, sl
 def population_gradient(weight: torch.Tensor, output: torch.Tensor, teacher: Teacher | str = "T1", *,
                         slope: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     r"""The gradient of :func:`population_loss` in closed form: by ``weight`` and by ``output``.
+
+    Raises:
+        ValueError: as :func:`population_loss`.
 
     Example:
         >>> w, a = reference_start()
@@ -229,8 +256,9 @@ def population_gradient(weight: torch.Tensor, output: torch.Tensor, teacher: Tea
 
 
 def _checked(weight: torch.Tensor, output: torch.Tensor, teacher: Teacher | str) -> Teacher:
-    _checks.floating("weight", weight)
-    _checks.floating("output", output)
+    _checks.finite("weight", weight), _checks.finite("output", output)
+    if output.dtype != weight.dtype:
+        raise TypeError(f"output must have the dtype of weight, {weight.dtype}; got {output.dtype}")
     if weight.ndim < 2 or weight.shape[-2] == 0:
         raise ValueError(f"weight must have shape (..., neurons, inputs) with at least one neuron; got {tuple(weight.shape)}")
     if output.shape != weight.shape[:-1]:

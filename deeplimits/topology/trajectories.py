@@ -12,7 +12,7 @@ import torch
 
 from deeplimits import _checks, _runs
 
-from .population import Teacher, _checked, field, population_loss
+from .population import Teacher, _checked, field, loss_against
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -175,7 +175,7 @@ def _run(w: torch.Tensor, a: torch.Tensor, target: Teacher, slope: float, rates:
     past: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]] = []
     for n in range(steps + 1):
         if n in places:
-            rows["loss"].append(population_loss(w, a, target, slope=slope))
+            rows["loss"].append(loss_against(w, a, target, slope))
             rows["weight"].append(w)
             rows["output"].append(a)
         if len(past) == BLOCK or (n == steps and past):

@@ -1,4 +1,7 @@
-"""Training an ensemble: blocks of networks side by side on the cores, results as one labelled dataset."""
+"""Training an ensemble of networks side by side (Part IV, *Training near the boundary*).
+
+Blocks of networks share the cores; the results are one labelled dataset.
+"""
 
 from __future__ import annotations
 

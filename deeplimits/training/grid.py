@@ -1,4 +1,7 @@
-"""Which networks: a grid of arguments or an explicit list, checked, and sorted into groups of one shape."""
+"""Which networks: a grid of arguments or an explicit list (Part IV, *Training near the boundary*).
+
+They are checked, and sorted into groups of one shape.
+"""
 
 from __future__ import annotations
 

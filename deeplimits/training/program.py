@@ -1,4 +1,6 @@
-r"""The batched program: S networks of one shape, their forward and backward passes as batched matrix products.
+r"""The batched program of the training runs (Part IV, *Training near the boundary*).
+
+S networks of one shape, their forward and backward passes as batched matrix products.
 
 The backward pass is written by hand. With :math:`x_{k+1} = \varphi(h_k)`, :math:`h_k = x_kW_k + b_k` and
 :math:`\delta_k = \partial L/\partial h_k`,

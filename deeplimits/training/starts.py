@@ -1,4 +1,6 @@
-r"""Where a training run starts: initial weights and the order of the examples, both keyed by the seed.
+r"""Where a training run starts (Part IV, *Training near the boundary*).
+
+Initial weights and the order of the examples, both keyed by the seed.
 
 Every layer of every network has a random stream of its own, keyed by (seed, layer). Networks with the same seed therefore
 begin with the same normal variables, scaled by their own :math:`\sigma_w` and :math:`\sigma_b`, and see the same batches:
@@ -10,9 +12,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from deeplimits import _checks, activations
+from deeplimits import _checks, activations, devices
 from deeplimits.engine.streams import stream
 from deeplimits.layers import Dense
+from deeplimits.layers.base import resolve
 
 Tensor = torch.Tensor
 _CPU = torch.device("cpu")
@@ -84,7 +87,8 @@ def initial_network(depth: int, width: int, activation: str | activations.Activa
         A ``torch.nn.Sequential`` of linear layers and activations.
 
     Raises:
-        ValueError: an argument out of range.
+        TypeError: another dtype than float32 and float64.
+        ValueError: an argument out of range, or a device that this machine does not have.
 
     Example:
         >>> net = initial_network(depth=3, width=16, seed=1)
@@ -93,11 +97,12 @@ def initial_network(depth: int, width: int, activation: str | activations.Activa
     """
     depth, seed = _checks.integer("depth", depth), _checks.integer("seed", seed, minimum=0)
     sizes = {name: _checks.integer(name, value) for name, value in (("dim_in", dim_in), ("classes", classes))}
-    unit = activations.get(activation)
-    layers = starting_layers(depth, _checks.integer("width", width), unit, weight_std, bias_std, weights, seed, readout_std=readout_std, **sizes)
+    unit, readout = activations.get(activation), _checks.positive("readout_std", readout_std)
+    dtype, home = resolve(None, dtype, None if device is None else devices.place(device))
+    layers = starting_layers(depth, _checks.integer("width", width), unit, weight_std, bias_std, weights, seed, readout_std=readout, **sizes)
     modules: list[nn.Module] = []
     for k, (weight, bias) in enumerate(layers):
-        linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=dtype or torch.get_default_dtype(), device=device)
+        linear = nn.Linear(weight.shape[1], weight.shape[0], dtype=dtype, device=home)
         with torch.no_grad():
             linear.weight.copy_(weight)
             linear.bias.copy_(bias)

@@ -57,6 +57,15 @@ def test_annealed_law_has_none():
 
     verdict = cutoff.verdict(exact_family("width", [16, 64, 256, 1024], depth_at))
     assert verdict == "no cut-off" and "does not diverge" in verdict.evidence
+    assert verdict.members == 4 and "Judged from 4 of 4 members" in verdict.evidence  # all are far below depth 10
+
+
+def test_one_unnamed_column_is_called_r():
+    depth = np.array([20.0, 40.0, 80.0, 160.0])
+    verdict = cutoff.verdict({"name": "width", "depth": depth, "relative_width": depth**-0.5})
+    assert "R goes from" in verdict.evidence and "pair" not in verdict.evidence
+    verdict = cutoff.verdict({"name": "width", "depth": depth, "relative_width": [1.5] * 4})
+    assert "the relative width does not fall" in verdict.evidence and "pair" not in verdict.evidence
 
 
 @pytest.mark.statement("prop-relu-death")

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from deeplimits import ergodic
+from deeplimits.layers.positive import Positive
 from tests.support import assert_within_errors
 
 
@@ -64,9 +65,24 @@ def test_birkhoff_coefficient():
     assert math.exp(found.value) == pytest.approx((math.sqrt(6) - 2) / (math.sqrt(6) + 2), rel=1e-12)
 
 
+@pytest.mark.statement("thm-birkhoff")
+def test_birkhoff_bound_counts_the_power():
+    plain, root = ergodic.birkhoff_bound(Positive(3), 50), ergodic.birkhoff_bound(Positive(3, power=-0.5), 50)
+    assert root.value == pytest.approx(plain.value - math.log(2), rel=1e-12)
+    run = ergodic.cone_distances(Positive(3, power=-0.5), torch.tensor([[1.0, 2.0, 3.0], [2.0, 1.0, 1.0]], device="cpu"), 1, samples=20)
+    assert bool((run.log_hilbert[:, 1] <= run.log_guarantee[:, 1] + 1e-12).all())
+
+
+def test_birkhoff_bound_of_rank_one_is_minus_infinity():
+    found = ergodic.birkhoff_bound(lambda generator, samples: torch.ones(samples, 2, 3, device="cpu"), 4)
+    assert (found.value, found.se) == (-math.inf, 0.0)
+
+
 @pytest.mark.parametrize(
     ("call", "error"),
     [
+        (lambda: ergodic.birkhoff_bound(Positive(3, bias=0.3), 5), "linear up to a power"),
+        (lambda: ergodic.birkhoff_bound(Positive(3, "tanh"), 5), "linear up to a power"),
         (lambda: ergodic.maxplus_drift(1.5), "probability"),
         (lambda: ergodic.furstenberg_exponent([[[1, 0], [1, 1]]]), "positive"),
         (lambda: ergodic.furstenberg_exponent([[[1, 1], [1, 1]]], [0.5]), "sum to one"),

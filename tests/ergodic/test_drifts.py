@@ -161,7 +161,7 @@ def test_every_tensor_names_its_device():
         (lambda: ergodic.drift(Dense(2), metrics.lp(2), point(1, 1), 0), "depth"),
         (lambda: ergodic.drift(Dense(2), metrics.lp(2), point(1, math.nan), 5), "finite"),
         (lambda: ergodic.drift(Dense(2, "identity", 9.0), metrics.lp(2), point(1, 1), 2000, 2), "finite at depth 2000"),
-        (lambda: ergodic.drift_curve(Dense(2), metrics.lp(2), point(1, 1), [5, 5]), "increase"),
+        (lambda: ergodic.drift_curve(Dense(2), metrics.lp(2), point(1, 1), [5, 5]), "strictly increasing"),
         (lambda: ergodic.running_exponent(xr.Dataset(), "log_norm"), "variable"),
     ],
 )

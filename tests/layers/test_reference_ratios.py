@@ -104,6 +104,15 @@ def test_averaged_of_an_isometry():
     assert L.Averaged(L.Positive(4)).metrics == ("thompson",)  # a multiple of x is the same point for Hilbert's distance, until it is averaged
 
 
+def test_averaged_layers_of_matrices():
+    for inner in (L.Congruence(3), L.MatrixPower(3, 0.5), L.MatrixPower(3, -1.0)):
+        T = L.Averaged(inner, t=0.4)
+        assert T.metrics == ("spd_thompson",)
+        assert metrics.check_semi_invariance(T, metrics.spd_thompson, samples=600, maps=2, steps=30).semi_invariant
+    root = L.Averaged(L.MatrixPower(3, 0.5), t=0.4)
+    assert metrics.check_semi_invariance(root, metrics.spd_hilbert, samples=600, steps=30).ratio > 1.01  # as for vectors
+
+
 def test_dropout_ratios():
     mask, inverted = L.Dropout(8, keep=0.7, inverted=False), L.Dropout(8, keep=0.7)
     for p in (1, 2, math.inf):

@@ -9,6 +9,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from deeplimits import masking
+from deeplimits.masking import rounds
 from tests.support import no_implicit_device
 
 
@@ -124,4 +125,5 @@ def test_the_kernel_has_no_branch_on_values(route):
     with FakeTensorMode(), no_implicit_device():
         X, y = torch.empty(7, 3, device="cpu"), torch.empty(7, device="cpu")
         W, a, M = torch.empty(12, 3, device="cpu"), torch.empty(12, device="cpu"), torch.empty(4, 12, device="cpu")
-        assert masking.one_round(W, a, M, X, y, lr=0.1, scale=2.0, route=route).shape == (12, 3)
+        problem = rounds.Problem(X, y, factor=2.0, lr=0.1, local_steps=1)
+        assert rounds.change(W[None], a[None], M[None], problem, route).shape == (1, 12, 3)

@@ -226,7 +226,8 @@ def _say(out: Path, marks: list[tables.Mark], strangers: list[str]) -> None:
         counts[m.status] = counts.get(m.status, 0) + 1
     print(", ".join(f"{count} {status}" for status, count in sorted(counts.items(), key=lambda item: -item[1])))
     if open_ones := sum(bool(m.open) for m in marks):
-        print(f"{open_ones} still have questions for a person to judge: fill in {out / 'to-judge.csv'}, save it as manual.csv among the submissions, and grade again (totals are the points so far)")
+        print(f"{open_ones} still have questions for a person to judge (totals are the points so far): "
+              f"fill in {out / 'to-judge.csv'}, save it as manual.csv among the submissions, and grade again")
     if strangers:
         print(f"--manual names people who are not here: {', '.join(strangers)}", file=sys.stderr)
     print(f"Tables, reports and summary: {out}")

@@ -153,7 +153,8 @@ def _line(mark: Mark) -> list[str]:
 
 def judging_page(problems: ProblemSet, marks: list[Mark]) -> str:
     """The written answers, question by question, with what to judge them by."""
-    parts = [f"<h1>{escape(problems.title)}: to judge</h1>", "<p>Enter the points in <code>to-judge.csv</code>, save it as <code>manual.csv</code> among the submissions, and grade again.</p>"]
+    parts = [f"<h1>{escape(problems.title)}: to judge</h1>",
+             "<p>Enter the points in <code>to-judge.csv</code>, save it as <code>manual.csv</code> among the submissions, and grade again.</p>"]
     for question in problems.manual:
         parts.append(f"<h2>{escape(question.title)} ({number(question.points)} points)</h2>")
         if question.rubric:
