@@ -40,7 +40,7 @@ def test_the_reference_shows_every_public_name(module: str) -> None:
     assert f"automodule:: deeplimits.{module}\n" in PAGES
     for name, value in public(module).items():
         if not (inspect.isclass(value) or inspect.isfunction(inspect.unwrap(value))):  # the rest autodoc passes over
-            assert f"data:: deeplimits.{module}.{name}\n" in PAGES, f"{module}.{name} is public and stands on no page"
+            assert re.search(rf"data:: (?:deeplimits\.{module}\.)?{name}\n", PAGES), f"{module}.{name} is public and stands on no page"
 
 
 def test_the_reference_shows_the_top_level() -> None:

@@ -21,6 +21,12 @@ def public(app, what, name, obj, options, arguments, result):
     return stringify_signature(bare, unqualified_typehints=True), result
 
 
+def named(app, name, obj, options, bases):
+    """Of a private base its public one."""
+    bases[:] = [next(c for c in base.__mro__ if not c.__name__.startswith("_")) if isinstance(base, type) else base for base in bases]
+
+
 def setup(app):
     app.connect("autodoc-process-signature", public)
+    app.connect("autodoc-process-bases", named)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

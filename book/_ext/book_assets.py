@@ -38,6 +38,7 @@ MENDS = [(re.compile(pattern, re.S), new) for pattern, new in (
     (r'(<summary) aria-label="Toggle hidden content"', r"\1"),      # the words in view are the name
     (r"(Solution to)(<a [^>]*>) ", r"\1 \2"),                       # the blank before the link, not in it
     (r"<th></th>", "<td></td>"),                                    # the empty corner of a data frame
+    (r'(?<=<span class="pre">)[^<]*', lambda code: re.sub(r"(?<=\w)([._])(?=[A-Za-z])", r"\1<wbr>", code[0])),   # where a long name may break
     (r"(?<=<th>)[^<]+(?=</th>)", lambda head: wording.INDEXED.sub(r"\1<sub>\2</sub>", head[0])),   # σ_w
     (r'<script type="text/x-thebe-config">.*?</script>\s*<script>kernelName = .*?</script>', ""))]
 

@@ -173,8 +173,9 @@ def drift(
 ) -> Estimate:
     r"""Estimate the drift of a random network for any metric, in either order of composition.
 
-    .. math:: \ell = \lim_n \frac{1}{n}\, d(x_0, u(n)x_0), \qquad u(n) = T_1\circ\dots\circ T_n
-              \ \text{(backward)} \quad\text{or}\quad T_n\circ\dots\circ T_1 \ \text{(forward)}.
+    .. math:: \ell = \lim_n \frac{1}{n}\, d(x_0, u(n)x_0),
+
+    with :math:`u(n) = T_1\circ\dots\circ T_n` (backward) or :math:`T_n\circ\dots\circ T_1` (forward).
 
     If no layer increases the metric the limit exists (Kingman), and the mean at finite depth is an *upper* bound for
     it. Both orders have the same limit if the layers are independent or the sequence is reversible; in general they

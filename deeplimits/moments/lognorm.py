@@ -166,8 +166,9 @@ def lyapunov_weight_std(
 ) -> float:
     r"""The weight standard deviation at which the Lyapunov exponent of a bias-free layer is exactly zero.
 
-    .. math:: \sigma = \sqrt{N_{in}}\; e^{-\frac12 E\log Q} \quad\text{(Gaussian)}, \qquad
-       \sigma = e^{-\frac12 (E\log Q - \log 2 - \psi(N/2))} \quad\text{(orthogonal, square)}.
+    .. math:: \sigma = \sqrt{N_{in}}\; e^{-\frac12 E\log Q} \quad\text{(Gaussian)},
+
+    .. math:: \sigma = e^{-\frac12 (E\log Q - \log 2 - \psi(N/2))} \quad\text{(orthogonal, square)}.
 
     With this value the mean log norm neither grows nor falls, at this width and not only for infinite width; for slope
     0 the mean is the one given survival.
